@@ -1,0 +1,62 @@
+// Package message is the envelope that travels between the rooms of the gateway:
+// plain data from a session, through the routes, to the hub.
+package message
+
+import "time"
+
+// Message is one device message on its way to the hub. Body, Properties and the
+// message itself are borrowed by whoever is called with it, and only until the
+// call returns.
+type Message struct {
+	// Device is the device's id, never empty.
+	Device string
+	// Listener and Codec say where it came from.
+	Listener, Codec string
+	// Output is the module output it leaves by.
+	Output string
+	// Epoch and Seq make the message id, with the device: Epoch is one number for
+	// the life of a session, Seq counts its messages from 1. The id is the same in
+	// every retry, so that a consumer can drop duplicates.
+	Epoch, Seq uint64
+	// Body is the payload.
+	Body []byte
+	// ContentType and ContentEncoding are the AMQP properties of the same names.
+	ContentType, ContentEncoding string
+	// Created is the device's own time, or the time of arrival.
+	Created time.Time
+	// Properties are the application properties; those that the gateway adds
+	// (deviceId, listener, codec) are not among them.
+	Properties []Property
+}
+
+// Property is one application property.
+type Property struct{ Name, Value string }
+
+// AppendID appends the message id: device, epoch in base 36, sequence.
+func (m *Message) AppendID(dst []byte) []byte {
+	dst = append(dst, m.Device...)
+	dst = append(dst, '-')
+	dst = appendUint36(dst, m.Epoch)
+	dst = append(dst, '-')
+	return appendUint36(dst, m.Seq)
+}
+
+func appendUint36(dst []byte, v uint64) []byte {
+	const digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+	var tmp [13]byte // 36^13 > 2^64
+	i := len(tmp)
+	for {
+		i--
+		tmp[i] = digits[v%36]
+		if v /= 36; v == 0 {
+			return append(dst, tmp[i:]...)
+		}
+	}
+}
+
+// Receipt hears what became of a message that was taken. Settled is called
+// exactly once for each message, with nil when the message is durable, or with
+// the reason for which it was refused for good. It must not block.
+type Receipt interface {
+	Settled(err error)
+}

@@ -1,0 +1,3 @@
+module github.com/causeway-iot/causeway/modules/fleet
+
+go 1.26.0
