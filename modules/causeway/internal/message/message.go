@@ -2,7 +2,10 @@
 // plain data from a session, through the routes, to the hub.
 package message
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Message is one device message on its way to the hub. Body, Properties and the
 // message itself are borrowed by whoever is called with it, and only until the
@@ -60,3 +63,14 @@ func appendUint36(dst []byte, v uint64) []byte {
 type Receipt interface {
 	Settled(err error)
 }
+
+// What becomes of a message that is not taken, or not kept. The uplink wraps them
+// with the particulars; sessions tell them apart with errors.Is.
+var (
+	// ErrFull: the queue is at its bound; the message may be sent again.
+	ErrFull = errors.New("uplink queue full")
+	// ErrRefused: the hub, or its size limit, refuses the message for good.
+	ErrRefused = errors.New("refused for good")
+	// ErrClosed: the gateway is going down; the message was not handed over.
+	ErrClosed = errors.New("uplink closed")
+)

@@ -1,0 +1,88 @@
+package hub
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/amenzhinsky/iothub/common"
+)
+
+// ErrCredentials is wrapped by errors about an unusable environment. Their texts
+// never hold a key or a token.
+var ErrCredentials = errors.New("unusable credentials")
+
+// Signer makes the digest of a token: base64 of HMAC-SHA256(key, data).
+type Signer interface {
+	Sign(ctx context.Context, data []byte) (string, error)
+}
+
+// Identity says who this module is and where its hub is.
+type Identity struct {
+	// HubName is the IoT Hub's fully qualified name, used in the token's audience.
+	HubName string
+	// Gateway is the host, or host:port, to dial: the edge device, or the IoT Hub
+	// itself when there is none.
+	Gateway string
+	// Device and Module are the ids, not encoded.
+	Device, Module string
+}
+
+// ParseConnectionString reads the connection string that the official simulator
+// and the portal give: HostName, GatewayHostName (optional), DeviceId, ModuleId,
+// SharedAccessKey. The error wraps ErrCredentials.
+func ParseConnectionString(text string) (Identity, Signer, error) {
+	m, err := common.ParseConnectionString(text, "HostName", "DeviceId", "ModuleId", "SharedAccessKey")
+	if err != nil {
+		return Identity{}, nil, fmt.Errorf("%w: connection string: %w", ErrCredentials, err)
+	}
+	key, err := base64.StdEncoding.DecodeString(m["SharedAccessKey"])
+	if err != nil {
+		return Identity{}, nil, fmt.Errorf("%w: connection string: SharedAccessKey is not base64", ErrCredentials)
+	}
+	id := Identity{
+		HubName: m["HostName"], Gateway: m["GatewayHostName"],
+		Device: m["DeviceId"], Module: m["ModuleId"],
+	}
+	if id.Gateway == "" {
+		id.Gateway = id.HubName
+	}
+	return id, keySigner(key), nil
+}
+
+// keySigner signs with a key that lies in the environment.
+type keySigner []byte
+
+func (k keySigner) Sign(_ context.Context, data []byte) (string, error) {
+	mac := hmac.New(sha256.New, k)
+	mac.Write(data) // never fails, see hash.Hash
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil)), nil
+}
+
+// audience is the token's resource: the ids are escaped here and once more with
+// the whole, as the hub expects.
+func (id Identity) audience() string {
+	return id.HubName + "/devices/" + url.PathEscape(id.Device) + "/modules/" + url.PathEscape(id.Module)
+}
+
+// address is the path of a link of this module.
+func (id Identity) address(suffix string) string {
+	return "/devices/" + url.PathEscape(id.Device) + "/modules/" + url.PathEscape(id.Module) + suffix
+}
+
+// newToken signs a token that ends at expiry.
+func newToken(ctx context.Context, id Identity, s Signer, expiry time.Time) (string, error) {
+	sas := common.SharedAccessSignature{Sr: id.audience(), Se: expiry}
+	data := fmt.Sprintf("%s\n%d", url.QueryEscape(sas.Sr), expiry.Unix())
+	digest, err := s.Sign(ctx, []byte(data))
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	sas.Sig = digest
+	return sas.String(), nil
+}

@@ -1,0 +1,127 @@
+package hub
+
+import (
+	"slices"
+	"time"
+)
+
+// next returns the batch that may be sent now, moved to flying, or nil and for
+// how long there is nothing to do unless the uplink is woken (0: until then).
+func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.flying) >= u.opts.Window {
+		return nil, 0
+	}
+	if wait := u.hold.Sub(now); wait > 0 {
+		return nil, wait
+	}
+	if len(u.ready) > 0 {
+		b := u.ready[0]
+		u.ready[0] = nil
+		if u.ready = u.ready[1:]; len(u.ready) == 0 {
+			u.ready = nil
+		}
+		u.flying = append(u.flying, b)
+		return b, 0
+	}
+	b := u.open
+	if b.len() == 0 {
+		return nil, 0
+	}
+	if wait := u.opts.Linger - now.Sub(b.began); len(u.flying) > 0 && !u.freed && wait > 0 {
+		return nil, wait
+	}
+	u.freed = false
+	u.open = u.take()
+	u.flying = append(u.flying, b)
+	return b, 0
+}
+
+// landed takes a batch out of flight, wherever in it the batch is: dispositions
+// come in order, so it is nearly always the first.
+func (u *Uplink) landed(b *batch) {
+	for i := range u.flying {
+		if u.flying[i] == b {
+			u.flying = append(u.flying[:i], u.flying[i+1:]...)
+			return
+		}
+	}
+}
+
+// accepted settles a batch that the hub has stored.
+func (u *Uplink) accepted(b *batch) { u.done(b, nil) }
+
+// refused settles a batch of one message that the hub will never take.
+func (u *Uplink) refused(b *batch, err error) { u.done(b, err) }
+
+func (u *Uplink) done(b *batch, err error) {
+	b.settle(err) // before room is made: whoever waits for room finds the window moved
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.landed(b)
+	u.bytes -= len(b.bytes)
+	u.count -= b.len()
+	u.freed = true
+	u.put(b)
+	// Waking at three quarters rather than at once lets a waiter go on for a while:
+	// otherwise every settlement would wake every waiting link for one message.
+	if u.bytes <= u.opts.QueueBytes/4*3 {
+		u.wakeWaiters()
+	}
+	u.signal()
+}
+
+// again puts a batch back to be sent, in its place among the others, not before
+// the pause is over.
+func (u *Uplink) again(b *batch, pause time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.landed(b)
+	u.enqueue(b)
+	if pause > 0 {
+		u.hold = time.Now().Add(pause)
+	}
+	u.signal()
+}
+
+// halve puts a refused batch back as two, to find the message that the hub
+// refuses.
+func (u *Uplink) halve(b *batch) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.landed(b)
+	other := u.take()
+	b.split(other)
+	b.tries = 0
+	u.enqueue(b)
+	u.enqueue(other)
+	u.signal()
+}
+
+// enqueue inserts by the order in which batches were begun; halves of one batch
+// keep their order.
+func (u *Uplink) enqueue(b *batch) {
+	at := len(u.ready)
+	for i, other := range u.ready {
+		if other.order > b.order {
+			at = i
+			break
+		}
+	}
+	u.ready = slices.Insert(u.ready, at, b)
+}
+
+// recall moves everything in flight back to be sent first, in order: the
+// connection that carried it is gone. What the hub stored without answering will
+// come to it twice, under the same message ids.
+func (u *Uplink) recall() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, b := range u.flying {
+		u.enqueue(b)
+	}
+	u.flying = nil
+	u.freed = true
+	u.signal()
+}

@@ -1,0 +1,145 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/Azure/go-amqp"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+)
+
+const (
+	// condThrottled: the hub's store is full (AmqpErrorMapper.cs).
+	condThrottled amqp.ErrCond = "com.microsoft:device-container-throttled"
+	condTimeout   amqp.ErrCond = "com.microsoft:timeout"
+	// pauseThrottled is how long nothing is sent after a throttling refusal; it
+	// grows with each refusal of the same batch to at most 32 times as much.
+	pauseThrottled = 100 * time.Millisecond
+	// refusalTries is how often a lone message is sent again after
+	// amqp:internal-error, the hub's word for any fault of its own as well as for a
+	// message that it cannot read.
+	refusalTries = 3
+)
+
+// send is the loop that puts batches on the wire, in order, and hands them to
+// settle in the same order.
+func (c *connection) send(ctx context.Context, landing chan<- *batch) error {
+	u := c.hub.uplink
+	linger := time.NewTimer(time.Hour)
+	defer linger.Stop()
+	for {
+		b, wait := u.next(time.Now())
+		if b == nil {
+			if err := u.await(ctx, linger, wait); err != nil {
+				return err
+			}
+			continue
+		}
+		receipt, err := c.events.SendWithReceipt(ctx, b.transfer(), nil)
+		if err != nil {
+			return fmt.Errorf("send batch: %w", err)
+		}
+		b.receipt, b.sent = receipt, time.Now()
+		landing <- b // has room for the whole window
+	}
+}
+
+// await waits until the uplink is woken, or for as long as next said.
+func (u *Uplink) await(ctx context.Context, t *time.Timer, wait time.Duration) error {
+	var expired <-chan time.Time
+	if wait > 0 {
+		t.Reset(wait)
+		expired = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-u.wake:
+	case <-expired:
+	}
+	return nil
+}
+
+// settle waits for the dispositions in the order of sending.
+func (c *connection) settle(ctx context.Context, landing <-chan *batch) error {
+	for {
+		var b *batch
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case b = <-landing:
+		}
+		if err := c.land(ctx, b); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *connection) land(ctx context.Context, b *batch) error {
+	waitCtx, cancel := context.WithTimeout(ctx, c.hub.opts.SettleTimeout)
+	defer cancel()
+	state, err := b.receipt.Wait(waitCtx)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return fmt.Errorf("edge hub left a batch unsettled for %v", c.hub.opts.SettleTimeout)
+		}
+		return fmt.Errorf("wait for disposition: %w", err)
+	}
+	messages, inFlight, condition := b.len(), time.Since(b.sent), ""
+	switch s := state.(type) {
+	case *amqp.StateAccepted:
+		c.hub.uplink.accepted(b)
+	case *amqp.StateRejected:
+		condition = string(conditionOf(s))
+		err = c.rejected(b, s)
+	default: // released or modified: the hub never does so, another broker may
+		condition = "released"
+		c.hub.uplink.again(b, 0)
+	}
+	c.hub.opts.Observer.Batch(messages, inFlight, condition)
+	return err
+}
+
+// rejected deals with a refusal by its condition: wait and send again what may
+// pass later, connect anew when we are not let in any more, and otherwise split
+// the batch until the message that the hub refuses stands alone.
+func (c *connection) rejected(b *batch, s *amqp.StateRejected) error {
+	u := c.hub.uplink
+	switch cond := conditionOf(s); cond {
+	case condThrottled, condTimeout, amqp.ErrCondResourceLimitExceeded:
+		b.tries++
+		pause := pauseThrottled << min(b.tries-1, 5)
+		u.again(b, pause)
+		return nil
+	case amqp.ErrCondUnauthorizedAccess:
+		return fmt.Errorf("batch rejected: %w", s.Error)
+	default:
+		if b.len() > 1 {
+			u.halve(b)
+			return nil
+		}
+		if b.tries++; cond == amqp.ErrCondInternalError && b.tries < refusalTries {
+			u.again(b, pauseThrottled)
+			return nil
+		}
+		u.refused(b, fmt.Errorf("%w: %w", message.ErrRefused, rejection(s)))
+		return nil
+	}
+}
+
+func conditionOf(s *amqp.StateRejected) amqp.ErrCond {
+	if s.Error == nil {
+		return "rejected"
+	}
+	return s.Error.Condition
+}
+
+func rejection(s *amqp.StateRejected) error {
+	if s.Error == nil {
+		return errors.New("rejected without a reason")
+	}
+	return s.Error
+}
