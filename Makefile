@@ -1,0 +1,123 @@
+# Causeway. `make` alone lists what there is. Everything but image, image-test and interop needs only Go, gcc, git and make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+MODULES  := modules/causeway modules/fleet tests tests/simulator
+PATTERNS := $(MODULES:%=./%/...)
+BIN      := $(CURDIR)/bin
+TOOLS    := $(CURDIR)/.tools
+VERSION  := 0.1.0
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+
+FUZZTIME  ?= 20s
+BENCHTIME ?= 1s
+PLATFORM  ?= amd64
+
+GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+##@ Run
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z][a-z0-9-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: build ## run the simulator, the gateway and a fleet of devices; messages on the screen, Ctrl-C ends all
+	@scripts/up
+
+.PHONY: build
+build: ## compile the gateway, the simulator and the fleet into ./bin
+	go build $(GOFLAGS_BUILD) -o $(BIN)/causeway ./modules/causeway
+	go build $(GOFLAGS_BUILD) -o $(BIN)/fleet ./modules/fleet
+	go build $(GOFLAGS_BUILD) -o $(BIN)/simulator ./tests/simulator
+
+##@ Check
+
+.PHONY: test
+test: race law lint ## everything that has to hold: unit, e2e and law tests with the race detector, then lint
+
+# The end-to-end cases use the machine's time, so they run on their own, after the rest.
+.PHONY: race
+race: ## unit and e2e tests, shuffled, with the race detector
+	go test -race -shuffle=on -timeout 300s $$(go list $(PATTERNS) | grep -v -e /tests/e2e -e /tests/law)
+	go test -race -shuffle=on -timeout 300s ./tests/e2e/...
+
+.PHONY: e2e
+e2e: ## the whole product: real processes, real sockets
+	go test -shuffle=on -count=1 -v -timeout 300s ./tests/e2e/...
+
+.PHONY: law
+law: ## the rules of the repository itself: import directions, documents, manifests
+	go test -shuffle=on -count=1 -timeout 180s ./tests/law/...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## golangci-lint over all modules, at the pinned version
+	@for module in $(MODULES); do \
+		echo "lint $$module"; \
+		(cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format all Go files
+	@for module in $(MODULES); do (cd $$module && $(GOLANGCI) fmt --config $(CURDIR)/.golangci.yml ./...); done
+
+.PHONY: tidy-check
+tidy-check: ## go.mod and go.sum say exactly what is imported
+	@for module in $(MODULES); do echo "tidy $$module"; (cd $$module && GOWORK=off go mod tidy -diff); done
+
+.PHONY: interop
+interop: build ## the simulator and the gateway against programs that nobody here wrote
+	tests/interop/run
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@for package in $$(go list -f '{{.Dir}}' $(PATTERNS)); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$package/*_test.go 2>/dev/null | cut -c6-); do \
+			echo "fuzz $${package#$(CURDIR)/} $$target"; \
+			(cd $$package && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) .); \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## every benchmark, with allocations
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PATTERNS)
+
+.PHONY: cover
+cover: ## coverage of all packages, by all tests; the page is .run/cover.html
+	@mkdir -p .run
+	go test -coverprofile .run/cover.out -coverpkg $$(go list $(PATTERNS) | paste -sd,) -timeout 300s $(PATTERNS)
+	go tool cover -func .run/cover.out | tail -1
+	go tool cover -html .run/cover.out -o .run/cover.html
+
+##@ Ship
+
+.PHONY: manifest
+manifest: ## deployment.template.json -> config/deployment.$(PLATFORM).json, without Docker
+	go run ./tests/law/cmd/manifest -platform $(PLATFORM) -out config deployment.template.json
+
+.PHONY: image
+image: ## build the module's image for PLATFORM (amd64) with docker, podman or buildah
+	scripts/image $(PLATFORM)
+
+.PHONY: image-test
+image-test: ## build the image offline, start it non-root and read-only, ask its health (needs buildah, podman, runc)
+	tests/image/run
+
+##@ House
+
+.PHONY: tools
+tools: $(GOLANGCI) ## install the pinned tools into ./.tools
+
+$(GOLANGCI):
+	@mkdir -p $(TOOLS)
+	GOWORK=off GOFLAGS= GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(TOOLS)/golangci-lint $@
+
+.PHONY: clean
+clean: ## remove what was built and what runs left behind, tools excepted
+	rm -rf bin config .run
