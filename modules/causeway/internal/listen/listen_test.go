@@ -1,0 +1,168 @@
+package listen
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds every wait of these tests.
+const patience = 10 * time.Second
+
+// handlerFuncs is a Handler made of two functions.
+type handlerFuncs struct {
+	stream func(context.Context, *Link)
+	peer   func(*Link) Receiver
+}
+
+func (h handlerFuncs) Stream(ctx context.Context, k *Link) { h.stream(ctx, k) }
+func (h handlerFuncs) Peer(k *Link) Receiver               { return h.peer(k) }
+
+// refusals counts what a listener refuses.
+type refusals struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func (r *refusals) add(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counts == nil {
+		r.counts = make(map[string]int)
+	}
+	r.counts[reason]++
+}
+
+func (r *refusals) of(reason string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[reason]
+}
+
+// serve opens a listener on a free port of the loopback and serves it until the
+// test ends.
+func serve(t testing.TB, o Options, h Handler) *Listener {
+	t.Helper()
+	if o.Name == "" {
+		o.Name = "test"
+	}
+	if o.Network == "" {
+		o.Network = "tcp"
+	}
+	o.Address = "127.0.0.1:0"
+	l, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- l.Serve(context.Background(), h) }()
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		if err := receive(t, served, "the end of Serve"); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		if n := l.Links(); n != 0 {
+			t.Errorf("%d links are left after Serve", n)
+		}
+	})
+	return l
+}
+
+// streams hands every stream link to the test, and holds it until it is closed.
+func streams() (handlerFuncs, <-chan *Link) {
+	links := make(chan *Link, 2000)
+	return handlerFuncs{stream: func(_ context.Context, k *Link) {
+		links <- k
+		<-k.Done()
+	}}, links
+}
+
+// echo answers every read.
+func echo(_ context.Context, k *Link) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := k.Read(buf)
+		if err != nil {
+			return
+		}
+		if err := k.Send(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func dial(t testing.TB, l *Listener) net.Conn {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), l.Addr().Network(), l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func receive[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("no %s within %v", what, patience)
+		panic("unreachable")
+	}
+}
+
+// eventually polls a condition that no channel tells of.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not so within %v", what, patience)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func write(t testing.TB, conn net.Conn, b string) {
+	t.Helper()
+	if _, err := conn.Write([]byte(b)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantClosed fails unless the other side closes the connection.
+func wantClosed(t testing.TB, conn net.Conn) {
+	t.Helper()
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Fatalf("read %d bytes, error %v, want a closed connection", n, err)
+	} else if nerr, ok := err.(net.Error); ok && nerr.Timeout() { //nolint:errorlint // a bare error of the connection
+		t.Fatal("the connection stayed open")
+	}
+}
+
+func prefixes(t testing.TB, texts ...string) []netip.Prefix {
+	t.Helper()
+	var out []netip.Prefix
+	for _, text := range texts {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p)
+	}
+	return out
+}
