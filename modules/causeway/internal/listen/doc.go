@@ -3,7 +3,7 @@
 //
 // It judges who may come in at all (PROXY protocol, allow-list, bounds on
 // connections in all, per listener and per address, TLS within a deadline) and
-// knows nothing of what the links say. A [Handler] above it owns the dialogue.
+// knows nothing of what the links say. A [Handler] above it owns that.
 //
 // # Goroutines
 //

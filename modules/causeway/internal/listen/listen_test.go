@@ -48,8 +48,8 @@ func (r *refusals) of(reason string) int {
 
 // serve opens a listener on a free port of the loopback and serves it until the
 // test ends.
-func serve(t testing.TB, o Options, h Handler) *Listener {
-	t.Helper()
+func serve(tb testing.TB, o Options, h Handler) *Listener {
+	tb.Helper()
 	if o.Name == "" {
 		o.Name = "test"
 	}
@@ -59,19 +59,19 @@ func serve(t testing.TB, o Options, h Handler) *Listener {
 	o.Address = "127.0.0.1:0"
 	l, err := Open(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() { served <- l.Serve(context.Background(), h) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := l.Close(); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
-		if err := receive(t, served, "the end of Serve"); err != nil {
-			t.Errorf("serve: %v", err)
+		if err := receive(tb, served, "the end of Serve"); err != nil {
+			tb.Errorf("serve: %v", err)
 		}
 		if n := l.Links(); n != 0 {
-			t.Errorf("%d links are left after Serve", n)
+			tb.Errorf("%d links are left after Serve", n)
 		}
 	})
 	return l
@@ -100,67 +100,67 @@ func echo(_ context.Context, k *Link) {
 	}
 }
 
-func dial(t testing.TB, l *Listener) net.Conn {
-	t.Helper()
+func dial(tb testing.TB, l *Listener) net.Conn {
+	tb.Helper()
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(t.Context(), l.Addr().Network(), l.Addr().String())
+	conn, err := dialer.DialContext(tb.Context(), l.Addr().Network(), l.Addr().String())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return conn
 }
 
-func receive[T any](t testing.TB, from <-chan T, what string) T {
-	t.Helper()
+func receive[T any](tb testing.TB, from <-chan T, what string) T {
+	tb.Helper()
 	select {
 	case v := <-from:
 		return v
 	case <-time.After(patience):
-		t.Fatalf("no %s within %v", what, patience)
+		tb.Fatalf("no %s within %v", what, patience)
 		panic("unreachable")
 	}
 }
 
 // eventually polls a condition that no channel tells of.
-func eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(patience)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not so within %v", what, patience)
+			tb.Fatalf("%s: not so within %v", what, patience)
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func write(t testing.TB, conn net.Conn, b string) {
-	t.Helper()
+func write(tb testing.TB, conn net.Conn, b string) {
+	tb.Helper()
 	if _, err := conn.Write([]byte(b)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // wantClosed fails unless the other side closes the connection.
-func wantClosed(t testing.TB, conn net.Conn) {
-	t.Helper()
+func wantClosed(tb testing.TB, conn net.Conn) {
+	tb.Helper()
 	if n, err := conn.Read(make([]byte, 1)); n != 0 || err == nil {
-		t.Fatalf("read %d bytes, error %v, want a closed connection", n, err)
+		tb.Fatalf("read %d bytes, error %v, want a closed connection", n, err)
 	} else if nerr, ok := err.(net.Error); ok && nerr.Timeout() { //nolint:errorlint // a bare error of the connection
-		t.Fatal("the connection stayed open")
+		tb.Fatal("the connection stayed open")
 	}
 }
 
-func prefixes(t testing.TB, texts ...string) []netip.Prefix {
-	t.Helper()
+func prefixes(tb testing.TB, texts ...string) []netip.Prefix {
+	tb.Helper()
 	var out []netip.Prefix
 	for _, text := range texts {
 		p, err := netip.ParsePrefix(text)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out = append(out, p)
 	}

@@ -18,8 +18,8 @@ import (
 const packetBuffer = 4 << 20
 
 // sendPatience bounds how long a datagram may wait for room in the socket's send
-// buffer. The deadline is renewed at each sweep, so it is at least this long.
-const sendPatience = 50 * time.Millisecond
+// buffer, in the cases where it has to wait at all (see sendPatiently).
+const sendPatience = 10 * time.Millisecond
 
 // Peers are looked through for silent ones four times in PeerIdle, within these
 // bounds.
@@ -39,6 +39,7 @@ type peer struct {
 type peerTable struct {
 	listener *Listener
 	conn     *net.UDPConn
+	sender   *datagramSender
 	peers    map[netip.AddrPort]*peer
 	sweep    time.Duration
 
@@ -57,9 +58,15 @@ func (l *Listener) bindPackets() error {
 		return fmt.Errorf("socket is a %T", socket)
 	}
 	_ = conn.SetReadBuffer(packetBuffer) // best effort: the system's own limit may be lower
+	sender, err := newDatagramSender(conn)
+	if err != nil {
+		_ = conn.Close()
+		return err
+	}
 	l.packets = &peerTable{
 		listener: l,
 		conn:     conn,
+		sender:   sender,
 		peers:    make(map[netip.AddrPort]*peer),
 		sweep:    min(max(l.opts.PeerIdle/4, sweepMin), sweepMax),
 	}
@@ -97,11 +104,10 @@ func (t *peerTable) serve(h Handler) {
 	}
 }
 
-// rearm sets the deadlines of the socket and returns the time of the next sweep.
+// rearm makes the read return at the next sweep, whose time it returns.
 func (t *peerTable) rearm(now time.Time) time.Time {
 	next := now.Add(t.sweep)
 	_ = t.conn.SetReadDeadline(next)
-	_ = t.conn.SetWriteDeadline(next.Add(sendPatience))
 	return next
 }
 
@@ -201,14 +207,26 @@ func (t *peerTable) remove(p *peer, reason string) {
 
 // send hands one datagram to the system.
 func (t *peerTable) send(b []byte, to netip.AddrPort) error {
-	_, err := t.conn.WriteToUDPAddrPort(b, to)
+	err := t.sender.send(b, to)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || errors.Is(err, ErrSlow):
+		return err
 	case errors.Is(err, net.ErrClosed):
 		return ErrClosed
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return ErrSlow
 	}
 	return fmt.Errorf("send datagram to %s: %w", to, err)
+}
+
+// sendPatiently is for the sockets that cannot be asked not to wait, and for the
+// rare IPv6 addresses with a zone, which package net alone can resolve. The
+// caller keeps others from writing meanwhile, since the deadline is the socket's.
+func sendPatiently(conn *net.UDPConn, b []byte, to netip.AddrPort) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(sendPatience)); err != nil {
+		return err
+	}
+	_, err := conn.WriteToUDPAddrPort(b, to)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = ErrSlow
+	}
+	return errors.Join(err, conn.SetWriteDeadline(time.Time{}))
 }

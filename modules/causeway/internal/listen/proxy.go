@@ -21,7 +21,7 @@ type ProxyMode string
 const (
 	// ProxyOff: headers are not looked for; they are bytes like others.
 	ProxyOff ProxyMode = "off"
-	// ProxyOptional: a header is honoured when a trusted address sends one.
+	// ProxyOptional: a header is believed when a trusted address sends one.
 	// Others' bytes are left alone. A trusted sender that is silent for the header
 	// time is taken to have none.
 	ProxyOptional ProxyMode = "optional"

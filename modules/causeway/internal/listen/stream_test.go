@@ -27,7 +27,7 @@ func TestLinkEchoesAndKnowsItsPeer(t *testing.T) {
 	k := receive(t, peers, "link")
 	if p := k.Peer(); p.Listener != "trackers" || p.Transport != "tcp" || p.TLS != nil ||
 		p.Remote.String() != conn.LocalAddr().String() {
-		t.Errorf("peer is %+v, dialled from %s", p, conn.LocalAddr())
+		t.Errorf("peer is %+v, dialed from %s", p, conn.LocalAddr())
 	}
 	if k.ID() == 0 {
 		t.Error("the link has no number")

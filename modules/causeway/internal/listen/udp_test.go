@@ -38,13 +38,13 @@ func peers() (h handlerFuncs, links chan *Link, gone chan string) {
 	}}, links, gone
 }
 
-func exchange(t testing.TB, conn net.Conn, text string) {
-	t.Helper()
-	write(t, conn, text)
+func exchange(tb testing.TB, conn net.Conn, text string) {
+	tb.Helper()
+	write(tb, conn, text)
 	buf := make([]byte, 2048)
 	n, err := conn.Read(buf)
 	if err != nil || string(buf[:n]) != text {
-		t.Fatalf("got %q, %v; want %q", buf[:n], err, text)
+		tb.Fatalf("got %q, %v; want %q", buf[:n], err, text)
 	}
 }
 
