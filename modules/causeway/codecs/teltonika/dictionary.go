@@ -1,0 +1,172 @@
+package teltonika
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// kind is how the bytes of a value are read.
+type kind uint8
+
+const (
+	kindUnsigned kind = iota
+	kindSigned
+	kindASCII
+	kindHex
+)
+
+// property is one line of the AVL table: what the public tables of the
+// manufacturer say about an element.
+type property struct {
+	id   uint16
+	name string
+	// width is the number of bytes; zero means that the element carries its
+	// length. An element of another width is not this property: the families
+	// FMx6xx and older share ids with other meanings and sizes.
+	width uint8
+	kind  kind
+	// scale is the decimal that the raw value is multiplied with; empty means 1.
+	scale string
+	// unit is that of the scaled value; empty means a bare number or a code.
+	unit string
+}
+
+// known is a property made ready for rendering.
+type known struct {
+	name, key, text, unit string
+	// anyWidth: described by the configuration, whatever the width.
+	anyWidth bool
+	width    uint8
+	kind     kind
+	mul      uint64
+	decimals uint8
+}
+
+// dictionary finds properties by id.
+type dictionary struct {
+	// index holds positions in list plus one, by id.
+	index []uint16
+	list  []known
+}
+
+// newDictionary compiles the table, changed by what a configuration says.
+func newDictionary(table []property, configured map[string]element) (*dictionary, error) {
+	d := &dictionary{}
+	for _, p := range table {
+		k, err := p.compile()
+		if err != nil {
+			return nil, err
+		}
+		d.put(p.id, k)
+	}
+	for key, e := range configured {
+		id, err := strconv.ParseUint(key, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("teltonika: option elements: id %q, allowed are 0 to 65535", key)
+		}
+		k, err := e.compile(uint16(id))
+		if err != nil {
+			return nil, fmt.Errorf("teltonika: option elements.%s: %w", key, err)
+		}
+		d.put(uint16(id), k)
+	}
+	return d, d.unique()
+}
+
+// put adds or replaces.
+func (d *dictionary) put(id uint16, k known) {
+	if int(id) >= len(d.index) {
+		d.index = append(d.index, make([]uint16, int(id)+1-len(d.index))...)
+	}
+	if at := d.index[id]; at != 0 {
+		d.list[at-1] = k
+		return
+	}
+	d.list = append(d.list, k)
+	d.index[id] = uint16(len(d.list))
+}
+
+// unique refuses two ids with one name: one of them would be lost in the object.
+func (d *dictionary) unique() error {
+	names := make(map[string]string, len(d.list))
+	for _, k := range d.list {
+		if other, taken := names[k.name]; taken {
+			return fmt.Errorf("teltonika: elements %s and %s share the name %q", other, k.text, k.name)
+		}
+		names[k.name] = k.text
+	}
+	return nil
+}
+
+// find returns the property of the id, or nil.
+func (d *dictionary) find(id uint16) *known {
+	if int(id) >= len(d.index) || d.index[id] == 0 {
+		return nil
+	}
+	return &d.list[d.index[id]-1]
+}
+
+// match returns the property of the id if the value has its width, or nil.
+func (d *dictionary) match(id uint16, value []byte) *known {
+	k := d.find(id)
+	if k == nil || !k.anyWidth && int(k.width) != len(value) && k.width != variable {
+		return nil
+	}
+	if n := len(value); k.kind < kindASCII && (n == 0 || n > 8 || n > 4 && k.mul > 1) {
+		return nil // no number, or one that would leave 64 bits when scaled
+	}
+	return k
+}
+
+// compile makes the property ready.
+func (p property) compile() (known, error) {
+	mul, decimals, err := parseScale(p.scale)
+	return known{
+		name: p.name, key: `"` + p.name + `":`, text: strconv.Itoa(int(p.id)), unit: p.unit,
+		width: p.width, kind: p.kind, mul: mul, decimals: decimals,
+	}, err
+}
+
+// compile checks what a configuration says about an element.
+func (e element) compile(id uint16) (known, error) {
+	if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`).MatchString(e.Name) {
+		return known{}, fmt.Errorf("name %q, allowed are a letter, then up to 63 letters, digits or _", e.Name)
+	}
+	p := property{id: id, name: e.Name, scale: e.Multiplier, unit: e.Unit}
+	switch e.Type {
+	case "", "unsigned":
+	case "signed":
+		p.kind = kindSigned
+	case "ascii":
+		p.kind = kindASCII
+	case "hex":
+		p.kind = kindHex
+	default:
+		return known{}, fmt.Errorf("type %q, allowed are unsigned, signed, ascii and hex", e.Type)
+	}
+	if p.kind >= kindASCII && p.scale != "" {
+		return known{}, errors.New("multiplier is for numbers only")
+	}
+	k, err := p.compile()
+	k.anyWidth = true
+	return k, err
+}
+
+// maxMul keeps a value of four bytes times its multiplier within 64 bits.
+const maxMul = 1_000_000_000
+
+// parseScale splits a decimal into multiplier and power of ten: "0.25" is 25 and 2.
+func parseScale(s string) (mul uint64, decimals uint8, err error) {
+	if s == "" {
+		return 1, 0, nil
+	}
+	whole, part, _ := strings.Cut(s, ".")
+	mul, err = strconv.ParseUint(whole+part, 10, 64)
+	if err != nil || len(part) > maxDecimals || mul == 0 || mul > maxMul {
+		return 0, 0, fmt.Errorf("multiplier %q, allowed are decimals above 0 with up to %d places", s, maxDecimals)
+	}
+	return mul, uint8(len(part)), nil
+}
