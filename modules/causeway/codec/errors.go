@@ -5,13 +5,11 @@ import "errors"
 // Kinds of errors that a dialogue returns, always wrapped with what was wrong
 // ("teltonika: crc 0x1234, want 0xABCD: malformed frame").
 var (
-	// ErrMalformed: this frame is bad, the link may go on. The frame is counted
-	// and dead-lettered.
+	// ErrMalformed: this frame is bad, the link may go on. The frame is counted.
 	ErrMalformed = errors.New("malformed frame")
 	// ErrProtocol: the dialogue cannot go on; the link is closed.
 	ErrProtocol = errors.New("protocol violation")
-	// ErrRefused: the device may not come in; the link is closed and its address
-	// cools down.
+	// ErrRefused: the device may not come in; the link is closed.
 	ErrRefused = errors.New("identity refused")
 	// ErrUnknownCommand: the codec has no command of that name.
 	ErrUnknownCommand = errors.New("unknown command")

@@ -132,29 +132,23 @@ func (h *Hub) Run(ctx context.Context) {
 // Connected tells whether the links stand.
 func (h *Hub) Connected() bool { return h.live.Load() != nil }
 
-// Twin is the module's twin as the hub has it.
-type Twin struct {
-	// Desired and Reported are the documents with their $version; the hub gives
-	// empty ones when it does not know the twin yet.
-	Desired  json.RawMessage `json:"desired"`
-	Reported json.RawMessage `json:"reported"`
-}
-
-// Twin fetches the twin.
-func (h *Hub) Twin(ctx context.Context) (Twin, error) {
+// Twin fetches the module's twin as the hub has it: desired and reported, each
+// with its $version. The hub gives empty objects when it does not know the twin
+// yet.
+func (h *Hub) Twin(ctx context.Context) (desired, reported json.RawMessage, err error) {
 	c := h.live.Load()
 	if c == nil {
-		return Twin{}, fmt.Errorf("get twin: %w", ErrNotConnected)
+		return nil, nil, fmt.Errorf("get twin: %w", ErrNotConnected)
 	}
 	body, err := c.twin.request(ctx, "GET", nil)
 	if err != nil {
-		return Twin{}, fmt.Errorf("get twin: %w", err)
+		return nil, nil, fmt.Errorf("get twin: %w", err)
 	}
-	var t Twin
+	var t struct{ Desired, Reported json.RawMessage }
 	if err := json.Unmarshal(body, &t); err != nil {
-		return Twin{}, fmt.Errorf("get twin: %w", err)
+		return nil, nil, fmt.Errorf("get twin: %w", err)
 	}
-	return t, nil
+	return t.Desired, t.Reported, nil
 }
 
 // Report sends a patch of the reported properties. The hub has stored it when

@@ -1,0 +1,188 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+)
+
+// ErrGone says that the device's link was closed before it answered.
+var ErrGone = errors.New("device disconnected")
+
+// rawLimit bounds a frame kept for a caller of Raw; a direct method's answer has
+// 128 KiB, and hexadecimal doubles it.
+const rawLimit = 32 << 10
+
+// commands are the orders of a session that wait for the device's answer.
+type commands struct {
+	mu      sync.Mutex
+	next    uint64
+	waiting map[string]chan codec.Result
+	failed  error
+	frame   chan []byte // the caller that waits for the next frame, nil for none
+}
+
+// Command sends a command and waits for the device's answer. One is in flight at a
+// time; later callers wait for their turn. The result's Err is the device's own
+// refusal. Errors are ctx's, ErrGone, errors.ErrUnsupported, the codec's kinds
+// and those of the link.
+func (s *Session) Command(ctx context.Context, name string, payload json.RawMessage) (codec.Result, error) {
+	if s.commander == nil {
+		return codec.Result{}, fmt.Errorf("codec %s has no commands: %w", s.profile.CodecName, errors.ErrUnsupported)
+	}
+	select {
+	case s.slot <- struct{}{}:
+		defer func() { <-s.slot }()
+	case <-ctx.Done():
+		return codec.Result{}, ctx.Err()
+	case <-s.gone:
+		return codec.Result{}, ErrGone
+	}
+	id, answer, err := s.pending.expect()
+	if err != nil {
+		return codec.Result{}, err
+	}
+	defer s.pending.forget(id)
+	if err := s.order(ctx, codec.Command{Correlation: id, Name: name, Payload: payload}); err != nil {
+		return codec.Result{}, err
+	}
+	select {
+	case r, ok := <-answer:
+		if !ok {
+			return codec.Result{}, ErrGone
+		}
+		return r, nil
+	case <-ctx.Done():
+		return codec.Result{}, ctx.Err()
+	}
+}
+
+// order gives the command to the dialogue and writes what it makes of it.
+func (s *Session) order(ctx context.Context, c codec.Command) error {
+	s.sideMu.Lock()
+	defer s.sideMu.Unlock()
+	if err := s.orderDialogue(c); err != nil {
+		if errors.Is(err, errPanic) {
+			s.fail(err)
+		}
+		return err
+	}
+	if err := s.side.process(ctx, s.lastSeen()); err != nil {
+		s.fail(err)
+		return err
+	}
+	return nil
+}
+
+func (s *Session) orderDialogue(c codec.Command) (err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	defer recovered(&err)
+	s.side.out.Reset()
+	return s.commander.Command(c, &s.side.out)
+}
+
+// Raw writes bytes as they are. When await is set it returns a copy of the next
+// frame that the device sends, which is decoded as usual besides.
+func (s *Session) Raw(ctx context.Context, b []byte, await bool) ([]byte, error) {
+	var frame chan []byte
+	if await {
+		var err error
+		if frame, err = s.pending.awaitFrame(); err != nil {
+			return nil, err
+		}
+		defer s.pending.forgetFrame(frame)
+	}
+	if err := s.link.Send(b); err != nil {
+		return nil, fmt.Errorf("send to device: %w", err)
+	}
+	if !await {
+		return nil, nil
+	}
+	select {
+	case f := <-frame:
+		return f, nil
+	case <-s.gone:
+		return nil, ErrGone
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (c *commands) expect() (string, chan codec.Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return "", nil, c.failed
+	}
+	if c.waiting == nil {
+		c.waiting = make(map[string]chan codec.Result)
+	}
+	c.next++
+	id := strconv.FormatUint(c.next, 10)
+	answer := make(chan codec.Result, 1)
+	c.waiting[id] = answer
+	return id, answer, nil
+}
+
+func (c *commands) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, id)
+}
+
+// complete hands a result to its caller; one that came too late is dropped.
+func (c *commands) complete(r codec.Result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if answer := c.waiting[r.Correlation]; answer != nil {
+		delete(c.waiting, r.Correlation)
+		r.Payload = append(json.RawMessage(nil), r.Payload...) // it may lie in the codec's scratch memory
+		answer <- r
+	}
+}
+
+// fail ends all waiting.
+func (c *commands) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed = err
+	for id, answer := range c.waiting {
+		close(answer)
+		delete(c.waiting, id)
+	}
+}
+
+func (c *commands) awaitFrame() (chan []byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frame != nil {
+		return nil, fmt.Errorf("another caller waits for the next frame: %w", codec.ErrBusy)
+	}
+	c.frame = make(chan []byte, 1)
+	return c.frame, nil
+}
+
+func (c *commands) forgetFrame(frame chan []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frame == frame {
+		c.frame = nil
+	}
+}
+
+// raw gives a copy of the frame to who waits for one.
+func (c *commands) raw(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frame == nil {
+		return
+	}
+	c.frame <- append([]byte(nil), b[:min(len(b), rawLimit)]...)
+	c.frame = nil
+}

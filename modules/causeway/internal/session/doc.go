@@ -1,0 +1,13 @@
+// Package session holds one device's dialogue: who it is, what it may do, the
+// order of its acknowledgements and the commands it has not answered yet; and the
+// [Table] of all that are live.
+//
+// A session takes frames from its link, gives them to the codec's dialogue, and
+// turns the outcome into messages for the uplink and bytes for the device. An
+// acknowledgement waits in an [exchange] until the uplink has settled every
+// message of its outcome; acknowledgements leave in the order of their frames.
+//
+// Locks, in the order in which they may be taken: Session.turn (one call of the
+// dialogue at a time), Session.acks.mu, Table.mu. The uplink is called with none
+// of them held, because it may wait; it calls back into acks.mu only.
+package session

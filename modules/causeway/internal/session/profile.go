@@ -1,0 +1,109 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/frame"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+)
+
+// AckLevel says when a device is acknowledged.
+type AckLevel int
+
+// The levels of the configuration's "ack".
+const (
+	// AckStored: when the hub has accepted the data.
+	AckStored AckLevel = iota
+	// AckDecoded: at once, for devices that cannot wait.
+	AckDecoded
+	// AckNone: never.
+	AckNone
+)
+
+// Profile is what all sessions of one listener share. It is read-only once
+// sessions use it.
+type Profile struct {
+	Listener, CodecName, Output string
+	Codec                       codec.Codec
+	// Framing is nil where the codec frames itself, and for datagrams.
+	Framing *frame.Framing
+	Ack     AckLevel
+	// Device is the fixed device id, empty for none: then a message without one
+	// carries the listener's name.
+	Device string
+	// Admit tells whether a device that names itself may come in.
+	Admit func(device string) bool
+	// FrameBytes bounds a frame. LoginBytes and LoginTime bound what comes before
+	// the first identity or message; Idle is the longest time without a frame.
+	FrameBytes, LoginBytes int
+	LoginTime, Idle        time.Duration
+
+	Uplink   Uplink
+	Router   Router
+	Table    *Table
+	Observer Observer
+}
+
+// Uplink is the way up, see package hub. A nil error means that the receipt will
+// be settled exactly once.
+type Uplink interface {
+	Send(ctx context.Context, m *message.Message, r message.Receipt) error
+	TrySend(m *message.Message, r message.Receipt) error
+}
+
+// Router chooses the output of a message and may add properties.
+type Router interface {
+	Apply(m *message.Message)
+}
+
+// Observer counts and logs for one listener. It is called inline from many
+// goroutines, so it must be cheap.
+type Observer interface {
+	// Frame tells of a frame that was received.
+	Frame(bytes int)
+	// Sent tells of messages handed to the uplink.
+	Sent(messages int)
+	// Acknowledged tells how long a device waited for its acknowledgement.
+	Acknowledged(waited time.Duration, positive bool)
+	// Fault tells of something that went wrong on one link.
+	Fault(Fault)
+}
+
+// Fault is one thing that went wrong.
+type Fault struct {
+	Kind   FaultKind
+	Link   Link
+	Device string
+	Err    error
+}
+
+// FaultKind sorts faults for counting.
+type FaultKind string
+
+// The kinds of faults.
+const (
+	FaultMalformed FaultKind = "malformed"    // the codec cannot read a frame
+	FaultProtocol  FaultKind = "protocol"     // the link was closed for what it sent
+	FaultIdentity  FaultKind = "identity"     // a device was not let in
+	FaultPanic     FaultKind = "codec-panic"  // the codec panicked
+	FaultRefused   FaultKind = "hub-refused"  // the hub will never take a message
+	FaultDropped   FaultKind = "dropped"      // a datagram's message found the queue full
+	FaultSend      FaultKind = "device-write" // the device did not take an answer
+)
+
+// kindOf sorts a dialogue's error.
+func kindOf(err error) FaultKind {
+	switch {
+	case errors.Is(err, errPanic):
+		return FaultPanic
+	case errors.Is(err, codec.ErrRefused):
+		return FaultIdentity
+	case errors.Is(err, codec.ErrProtocol):
+		return FaultProtocol
+	default:
+		return FaultMalformed
+	}
+}

@@ -1,0 +1,207 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/frame"
+)
+
+// Link is what a session needs of its link.
+type Link interface {
+	// Send never blocks; it copies.
+	Send(b []byte) error
+	// Close flushes what Send took, and closes. It is idempotent.
+	Close(reason string)
+	Peer() codec.Peer
+}
+
+// errPanic marks a panic in a codec.
+var errPanic = errors.New("codec panicked")
+
+// Session is the life of one link. The zero value is not usable; see Begin.
+type Session struct {
+	profile *Profile
+	link    Link
+	began   time.Time
+	epoch   uint64
+	seq     atomic.Uint64
+
+	dialogue  codec.Dialogue
+	commander codec.Commander
+	ticker    codec.Ticker
+
+	turn    sync.Mutex // one dialogue call at a time
+	main    lane       // of the link's own goroutine
+	side    lane       // of commands and ticks, guarded by sideMu
+	sideMu  sync.Mutex
+	acks    acknowledgements
+	pending commands
+	slot    chan struct{} // cap 1: held by the command in flight
+
+	identity atomic.Pointer[string] // the id that the device logged in with
+	present  atomic.Bool            // an identity or a message has come
+	last     atomic.Int64           // UnixNano of the last frame
+	frames   atomic.Uint64
+	bound    binding
+	gone     chan struct{}
+	goneOnce sync.Once
+}
+
+// Begin starts the dialogue of a link. On an error the link is not usable and the
+// caller closes it.
+func Begin(p *Profile, link Link) (*Session, error) {
+	s := &Session{profile: p, link: link, began: time.Now(), epoch: newEpoch()}
+	s.gone, s.slot = make(chan struct{}), make(chan struct{}, 1)
+	s.last.Store(s.began.UnixNano())
+	s.acks.link, s.acks.profile = link, p
+	s.main.session, s.side.session = s, s
+	d, err := s.beginDialogue()
+	if err != nil {
+		return nil, fmt.Errorf("begin %s dialogue: %w", p.CodecName, err)
+	}
+	s.dialogue = d
+	s.commander, _ = d.(codec.Commander)
+	s.ticker, _ = d.(codec.Ticker)
+	p.Table.enter(s)
+	if p.Device != "" {
+		s.bind(p.Device)
+	}
+	return s, nil
+}
+
+func (s *Session) beginDialogue() (d codec.Dialogue, err error) {
+	defer recovered(&err)
+	return s.profile.Codec.Begin(s.link.Peer())
+}
+
+// newEpoch is distinct for each session of a device, over restarts too: the time
+// in milliseconds, and 20 random bits against sessions of one millisecond and
+// clocks that were set back.
+func newEpoch() uint64 {
+	return uint64(time.Now().UnixMilli())<<20 | rand.Uint64N(1<<20) //nolint:gosec // needs to be distinct, not secret
+}
+
+// recovered turns a panic into an error, so that a codec costs its own link only.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("%w: %v at %.2000s", errPanic, v, debug.Stack())
+	}
+}
+
+// receive gives a frame to the dialogue; the outcome is the lane's.
+func (s *Session) receive(f codec.Frame, out *codec.Outcome) (err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	defer recovered(&err)
+	out.Reset()
+	return s.dialogue.Receive(f, out)
+}
+
+// take processes one frame. It returns an error when the link has to be closed.
+func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
+	s.last.Store(at.UnixNano())
+	s.frames.Add(1)
+	s.profile.Observer.Frame(len(b))
+	s.pending.raw(b)
+	l := &s.main
+	err := s.receive(codec.Frame{Bytes: b, At: at}, &l.out)
+	if err != nil {
+		l.out.Messages, l.out.Ack = l.out.Messages[:0], nil
+	}
+	if lerr := l.process(ctx, at); lerr != nil {
+		return lerr
+	}
+	switch kind := kindOf(err); {
+	case err == nil:
+		return nil
+	case kind == FaultMalformed:
+		s.fault(FaultMalformed, err)
+		return nil
+	default:
+		return err
+	}
+}
+
+func (s *Session) fault(kind FaultKind, err error) {
+	s.profile.Observer.Fault(Fault{Kind: kind, Link: s.link, Device: s.Device(), Err: err})
+}
+
+// Device is the id that the device logged in with, else the one it is bound by,
+// else the fixed one of the listener or its name.
+func (s *Session) Device() string {
+	if id := s.identity.Load(); id != nil {
+		return *id
+	}
+	if s.profile.Device != "" {
+		return s.profile.Device
+	}
+	return s.profile.Listener
+}
+
+// Tick lets the dialogue's timers run; the table calls it about once a second.
+func (s *Session) tick(ctx context.Context, now time.Time) {
+	s.sideMu.Lock()
+	defer s.sideMu.Unlock()
+	err := s.tickDialogue(now)
+	if err == nil {
+		err = s.side.process(ctx, now)
+	}
+	if err != nil {
+		s.fail(err)
+	}
+}
+
+func (s *Session) tickDialogue(now time.Time) (err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	defer recovered(&err)
+	s.side.out.Reset()
+	return s.ticker.Tick(now, &s.side.out)
+}
+
+// fail reports why a session ends and closes its link.
+func (s *Session) fail(err error) {
+	var end *ending
+	if errors.As(err, &end) {
+		s.link.Close(end.reason)
+		return
+	}
+	switch {
+	case errors.Is(err, frame.ErrTooLong), errors.Is(err, frame.ErrMalformed):
+		s.fault(FaultProtocol, err)
+		s.link.Close("framing")
+	default:
+		kind := kindOf(err)
+		if kind == FaultMalformed {
+			kind = FaultProtocol
+		}
+		s.fault(kind, err)
+		s.link.Close(string(kind))
+	}
+}
+
+// End takes the session out of the table and fails what waits for its device. It
+// is called by the link's owner when the link is closed, and is idempotent.
+func (s *Session) End() {
+	s.goneOnce.Do(func() {
+		close(s.gone)
+		s.profile.Table.leave(s)
+		s.pending.fail(ErrGone)
+	})
+}
+
+// Disconnect closes the link, for a reason that operators read.
+func (s *Session) Disconnect(reason string) { s.link.Close(reason) }
+
+// ending is the orderly end of a link, by the dialogue's wish or the gateway's.
+type ending struct{ reason string }
+
+func (e *ending) Error() string { return "link ends: " + e.reason }

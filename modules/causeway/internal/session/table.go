@@ -1,0 +1,218 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+)
+
+const (
+	// deviceIDLimit is IoT Hub's own bound for a device id.
+	deviceIDLimit = 128
+	// bindingsPerLink bounds the devices that one link speaks for, as a meter
+	// concentrator does; the others' messages pass, but commands do not find them.
+	bindingsPerLink = 4096
+)
+
+// Table is the live table: which sessions there are, and which one speaks for a
+// device. It is safe for concurrent use.
+type Table struct {
+	// Present is called when a device is found on a session that it was not on
+	// before. It must not block. It is set before the first session.
+	Present func(device string)
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	devices  map[string]*Session
+}
+
+// NewTable returns an empty table.
+func NewTable() *Table {
+	return &Table{sessions: make(map[*Session]struct{}), devices: make(map[string]*Session)}
+}
+
+// Find returns the session that speaks for a device, nil for none.
+func (t *Table) Find(device string) *Session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.devices[device]
+}
+
+// Status is what operators are told of one device.
+type Status struct {
+	Device   string    `json:"deviceId"`
+	Listener string    `json:"listener"`
+	Codec    string    `json:"codec"`
+	Remote   string    `json:"remote"`
+	Since    time.Time `json:"connectedSince"`
+	LastSeen time.Time `json:"lastSeen"`
+	Frames   uint64    `json:"frames"`
+	Messages uint64    `json:"messages"`
+}
+
+// Status describes the device on its session.
+func (s *Session) status(device string) Status {
+	peer := s.link.Peer()
+	return Status{
+		Device: device, Listener: s.profile.Listener, Codec: s.profile.CodecName, Remote: peer.Remote.String(),
+		Since: s.began.UTC(), LastSeen: s.lastSeen().UTC(), Frames: s.frames.Load(), Messages: s.seq.Load(),
+	}
+}
+
+func (s *Session) lastSeen() time.Time { return time.Unix(0, s.last.Load()) }
+
+// Device returns the status of one device; false when it is not connected.
+func (t *Table) Device(device string) (Status, bool) {
+	s := t.Find(device)
+	if s == nil {
+		return Status{}, false
+	}
+	return s.status(device), true
+}
+
+// Devices returns up to limit devices in ascending order of id, after the given
+// one, and how many there are in all.
+func (t *Table) Devices(after string, limit int) (page []Status, total int) {
+	t.mu.Lock()
+	total = len(t.devices)
+	ids := make([]string, 0, total)
+	for id := range t.devices {
+		if id > after {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	ids = ids[:min(len(ids), limit)]
+	on := make([]*Session, len(ids))
+	for i, id := range ids {
+		on[i] = t.devices[id]
+	}
+	t.mu.Unlock()
+	for i, id := range ids {
+		page = append(page, on[i].status(id))
+	}
+	return page, total
+}
+
+// Counts returns how many links and devices are live.
+func (t *Table) Counts() (links, devices int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.sessions), len(t.devices)
+}
+
+// Run lets the timers of dialogues run until ctx ends.
+func (t *Table) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, s := range t.ticking() {
+				s.tick(ctx, now)
+			}
+		}
+	}
+}
+
+func (t *Table) ticking() (list []*Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.sessions {
+		if s.ticker != nil {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (t *Table) enter(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sessions[s] = struct{}{}
+}
+
+func (t *Table) leave(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sessions, s)
+	for _, device := range s.bound.list {
+		if t.devices[device] == s {
+			delete(t.devices, device)
+		}
+	}
+}
+
+// claim gives a device that logged in to its new session. The link on which it
+// logged in before is closed: half-open connections of mobile devices are many.
+func (t *Table) claim(device string, s *Session) {
+	if old := t.put(device, s); old != nil {
+		if id := old.identity.Load(); id != nil && *id == device {
+			old.link.Close("taken over by a newer login")
+		}
+	}
+}
+
+// put makes s speak for the device and returns the session that did before.
+func (t *Table) put(device string, s *Session) *Session {
+	t.mu.Lock()
+	old := t.devices[device]
+	if _, live := t.sessions[s]; !live || old == s {
+		t.mu.Unlock()
+		return nil
+	}
+	if !s.bound.add(device) {
+		t.mu.Unlock()
+		return nil
+	}
+	t.devices[device] = s
+	t.mu.Unlock()
+	if t.Present != nil {
+		t.Present(device)
+	}
+	return old
+}
+
+// bind makes a session speak for a device that its messages name. It takes the
+// device from an older session without closing it: messages prove less than a
+// login, and the old link may speak for others.
+func (s *Session) bind(device string) { s.profile.Table.put(device, s) }
+
+// binding lists the devices that a session speaks for; guarded by Table.mu.
+type binding struct {
+	list []string
+}
+
+func (b *binding) add(device string) bool {
+	if slices.Contains(b.list, device) {
+		return true
+	}
+	if len(b.list) >= bindingsPerLink {
+		return false
+	}
+	b.list = append(b.list, device)
+	return true
+}
+
+// checkDevice refuses ids that cannot travel as text: the hub would refuse their
+// messages.
+func checkDevice(id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("device id is empty: %w", codec.ErrRefused)
+	case len(id) > deviceIDLimit:
+		return fmt.Errorf("device id of %d bytes, at most %d: %w", len(id), deviceIDLimit, codec.ErrRefused)
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("device id %q is not printable text: %w", id, codec.ErrRefused)
+	default:
+		return nil
+	}
+}
