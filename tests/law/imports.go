@@ -1,0 +1,150 @@
+package law
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	house    = "github.com/causeway-iot/causeway/"
+	causeway = "modules/causeway"
+	rooms    = causeway + "/internal"
+)
+
+// leaves are the packages that every room may know.
+var leaves = []string{causeway + "/codec", rooms + "/message"}
+
+// directions says, for a package and all below it, which packages of the house it
+// may import besides its own subpackages. The first match counts; a package that
+// no line names may import nothing of the house.
+var directions = []struct {
+	from string
+	to   []string
+}{
+	{causeway + "/codec/codectest", leaves[:1]},
+	{causeway + "/codec", nil},
+	{rooms + "/message", nil},
+	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
+	{causeway + "/codecs", leaves[:1]},
+	{rooms + "/plugin", leaves[:1]},
+	{rooms + "/frame", leaves},
+	{rooms + "/route", leaves},
+	{rooms + "/spool", leaves},
+	{rooms + "/config", leaves},
+	{rooms + "/observe", leaves},
+	{rooms + "/listen", leaves},
+	{rooms + "/session", append(leaves[:2:2], rooms+"/frame")},
+	{rooms + "/hub", leaves},
+	{rooms + "/command", leaves},
+	{rooms + "/twin", append(leaves[:2:2], rooms+"/config")},
+	{rooms + "/gateway", []string{causeway}},
+	{causeway, []string{causeway}},
+	{"modules/fleet", []string{"modules/fleet"}},
+	{"tests/simulator", []string{"tests/simulator"}},
+	{"tests", []string{"tests"}},
+}
+
+// importDirection holds the arrows of the design: uplink and downlink meet in
+// internal/gateway, the simulator shares nothing with the gateway. Tests may also
+// import what conformance tests are made of.
+func importDirection(t *Tree) []Fault {
+	var faults []Fault
+	for _, src := range t.goes {
+		from, allowed := lookup(src)
+		for _, spec := range src.AST.Imports {
+			target, inside := strings.CutPrefix(importPath(spec.Path.Value), house)
+			if !inside || under(target, src.Dir) || under(src.Dir, target) && strings.HasSuffix(src.Dir, "test") {
+				continue
+			}
+			if src.Test && (target == path.Join(causeway, "codec/codectest") || selfTest(src, target)) {
+				continue
+			}
+			if !slices.ContainsFunc(allowed, func(a string) bool { return reaches(a, target) }) {
+				faults = append(faults, Fault{src.Path, src.Line(spec), from + " may not import " + target})
+			}
+		}
+	}
+	return faults
+}
+
+// lookup returns the rule for a file: its name and what it allows.
+func lookup(src *Source) (string, []string) {
+	for _, d := range directions {
+		if src.Path == d.from || under(src.Dir, d.from) {
+			return d.from, d.to
+		}
+	}
+	return src.Dir, nil
+}
+
+// reaches says whether an allowance covers the target. A leaf is itself only; an
+// allowance that is a whole module or a family of packages covers what is below.
+func reaches(allowed, target string) bool {
+	if slices.Contains(leaves, allowed) {
+		return allowed == target
+	}
+	return under(target, allowed)
+}
+
+// selfTest: an external test package imports the package that it tests.
+func selfTest(src *Source, target string) bool { return target == src.Dir }
+
+// under says whether the folder is the other or lies below it.
+func under(folder, other string) bool {
+	return folder == other || strings.HasPrefix(folder, other+"/")
+}
+
+// owners says which packages of the gateway may import a library.
+var owners = []struct{ library, owner string }{
+	{"github.com/Azure/go-amqp", rooms + "/hub"},
+	{"github.com/amenzhinsky/iothub", rooms + "/hub"},
+	{"github.com/kelseyhightower/envconfig", rooms + "/config"},
+	{"github.com/expr-lang/expr", rooms + "/route"},
+	{"github.com/pires/go-proxyproto", rooms + "/listen"},
+	{"github.com/hashicorp/raft-wal", rooms + "/spool"},
+	{"github.com/dop251/goja", rooms + "/plugin"},
+	{"github.com/tetratelabs/wazero", rooms + "/plugin"},
+}
+
+// banned are imports that no file outside tests may have, with the reason.
+var banned = map[string]string{
+	"C":       "the images are static: no cgo",
+	"unsafe":  "no figure has asked for it",
+	"testing": "a product does not carry its tests",
+	"log":     "the logger is an argument",
+}
+
+// libraryOwner holds who may import which library, in the gateway, and what
+// nobody may import.
+func libraryOwner(t *Tree) []Fault {
+	var faults []Fault
+	for _, src := range t.goes {
+		for _, spec := range src.AST.Imports {
+			name := importPath(spec.Path.Value)
+			for _, o := range owners {
+				if under(src.Dir, causeway) && under(name, o.library) && !under(src.Dir, o.owner) {
+					faults = append(faults, Fault{src.Path, src.Line(spec), o.library + " belongs to " + o.owner})
+				}
+			}
+			why, no := banned[name]
+			if no && !src.Test && !strings.HasPrefix(src.Dir, "tests/") && !strings.HasSuffix(src.Dir, "test") {
+				faults = append(faults, Fault{src.Path, src.Line(spec), name + ": " + why})
+			}
+			foreign := strings.Contains(name, ".") && !strings.HasPrefix(name, house)
+			if foreign && !src.Test && under(src.Dir, causeway+"/codec") {
+				faults = append(faults, Fault{src.Path, src.Line(spec), "the contract has no libraries"})
+			}
+		}
+	}
+	return faults
+}
+
+func importPath(literal string) string {
+	name, err := strconv.Unquote(literal)
+	if err != nil {
+		return literal
+	}
+	return name
+}
