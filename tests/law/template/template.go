@@ -55,11 +55,14 @@ func Manifest(text string, lookup func(name string) (string, bool)) ([]byte, err
 			return nil, fmt.Errorf("template: module %s: %w", path, err)
 		}
 	}
-	out, err := json.MarshalIndent(doc, "", "  ")
-	if err != nil {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(doc); err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	return append(out, '\n'), nil
+	return out.Bytes(), nil
 }
 
 // Modules returns the edge agent's modules, system modules among them, by name.

@@ -1,6 +1,7 @@
 // Command manifest makes a deployment manifest of a deployment template:
 //
 //	manifest -platform amd64 -out config deployment.template.json
+//	manifest -platform amd64 -image causeway
 //
 // It is run in the repository's root. Tokens are taken from the environment, then
 // from .env, then from .env.example; what none of them knows stays as it is.
@@ -19,19 +20,28 @@ import (
 func main() {
 	platform := flag.String("platform", "amd64", "what ${MODULES.<name>} stands for")
 	out := flag.String("out", "config", "the folder to write to")
+	image := flag.String("image", "", "only print the name of this module's image")
 	flag.Parse()
-	if err := run(*platform, *out, flag.Arg(0)); err != nil {
+	if err := run(*platform, *out, *image, flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, "manifest:", err)
 		os.Exit(1)
 	}
 }
 
-func run(platform, out, name string) error {
-	text, err := os.ReadFile(name)
+func run(platform, out, image, name string) error {
+	lookup, err := tokens(platform)
 	if err != nil {
 		return err
 	}
-	lookup, err := tokens(platform)
+	if image != "" {
+		tag, ok := lookup("MODULES." + image)
+		if !ok {
+			return fmt.Errorf("module %s has no image for %s", image, platform)
+		}
+		fmt.Println(tag)
+		return nil
+	}
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
