@@ -123,7 +123,8 @@ type Head interface {
 	// Connect enters a session; a session that the identity already had is closed
 	// ("Multiple connections detected"). The returned function leaves, once.
 	Connect(id Identity, s Session) (leave func())
-	// Publish stores the messages of one transfer in order and routes them.
+	// Publish stores the messages of one transfer in order and routes them. It keeps
+	// the bodies and property maps (not the slice): the head does not reuse them.
 	// It returns a *Refusal for what the real hub rejects.
 	Publish(ctx context.Context, from Identity, batch []Message) error
 	// PublishFault takes the next injected fault for a transfer of that identity;

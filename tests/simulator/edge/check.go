@@ -1,0 +1,3 @@
+package edge
+
+var _ Head = (*Hub)(nil)

@@ -1,0 +1,92 @@
+package edge
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxFaults bounds the rules in force.
+const maxFaults = 1000
+
+// FaultRule is a fault that is to happen to the next publishes.
+type FaultRule struct {
+	// Identity limits the rule to one identity; nil means all.
+	Identity *Identity
+	// Count is how many publishes it happens to; below zero until it is cleared.
+	Count int
+	Fault Fault
+}
+
+type faults struct {
+	active atomic.Bool
+	mu     sync.Mutex
+	rules  []FaultRule
+}
+
+// AddFault puts a rule behind those already in force. Count zero means one.
+func (h *Hub) AddFault(r FaultRule) error {
+	if r.Fault == (Fault{}) {
+		return errors.New("add fault: one of delay, withhold, refuse and drop must be set")
+	}
+	if r.Fault.Delay < 0 || r.Fault.Delay > time.Hour {
+		return errors.New("add fault: delay must be between 0 and 1 h")
+	}
+	if r.Count == 0 {
+		r.Count = 1
+	}
+	f := &h.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.rules) >= maxFaults {
+		return errors.New("add fault: 1000 rules are in force already")
+	}
+	f.rules = append(f.rules, r)
+	f.active.Store(true)
+	return nil
+}
+
+// ClearFaults takes back every rule and returns how many there were.
+func (h *Hub) ClearFaults() int {
+	f := &h.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.rules)
+	f.rules = nil
+	f.active.Store(false)
+	return n
+}
+
+// Faults lists the rules in force with what is left of their counts.
+func (h *Hub) Faults() []FaultRule {
+	h.faults.mu.Lock()
+	defer h.faults.mu.Unlock()
+	return append([]FaultRule{}, h.faults.rules...)
+}
+
+// PublishFault implements Head.
+func (h *Hub) PublishFault(from Identity) Fault {
+	f := &h.faults
+	if !f.active.Load() {
+		return Fault{}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.rules {
+		r := &f.rules[i]
+		if r.Identity != nil && *r.Identity != from {
+			continue
+		}
+		fault := r.Fault
+		if r.Count > 0 {
+			if r.Count--; r.Count == 0 {
+				f.rules = append(f.rules[:i:i], f.rules[i+1:]...)
+				f.active.Store(len(f.rules) > 0)
+			}
+		}
+		h.counters.faultsTaken.Add(1)
+		return fault
+	}
+	return Fault{}
+}

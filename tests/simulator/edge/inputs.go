@@ -1,0 +1,196 @@
+package edge
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/simulator/route"
+)
+
+// enqueueInput queues a copy of the message for a module's input.
+func (h *Hub) enqueueInput(sink route.Sink, r *compiledRoute, m *Message, expires time.Time) error {
+	copied := *m
+	copied.Input = sink.Input
+	id := Identity{Device: h.opts.Device, Module: sink.Module}
+	return h.queueInput(id, r.Priority, queued{message: copied, expires: expires})
+}
+
+func (h *Hub) queueInput(id Identity, priority uint32, item queued) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return errors.New("the hub is closed")
+	}
+	c := h.clientOf(id)
+	if !c.inputs.push(priority, item) {
+		return &Refusal{ConditionThrottled, "the store of " + id.String() + " is full"}
+	}
+	if !c.pumping {
+		c.pumping = true
+		h.pumps.Go(func() { h.pump(c) })
+	}
+	return nil
+}
+
+// InjectInput puts a message before a module's input without a route. From may be empty,
+// then it comes from a module called simulator.
+func (h *Hub) InjectInput(module, input string, m Message) error {
+	if module == "" || input == "" {
+		return errors.New("inject: module and input must be named")
+	}
+	if m.From == (Identity{}) {
+		m.From = Identity{Device: h.opts.Device, Module: "simulator"}
+	}
+	m.Input, m.Enqueued = input, h.opts.Now()
+	if err := check(&m); err != nil {
+		return fmt.Errorf("inject: %w", err)
+	}
+	id := Identity{Device: h.opts.Device, Module: module}
+	if err := h.knows(id); err != nil {
+		return fmt.Errorf("inject: %w", err)
+	}
+	if err := h.queueInput(id, DefaultPriority, queued{message: m}); err != nil {
+		return fmt.Errorf("inject: %w", err)
+	}
+	return nil
+}
+
+// pump delivers a client's input messages one at a time, until there are no more.
+func (h *Hub) pump(c *client) {
+	var sequence uint64
+	for {
+		h.mu.Lock()
+		item, expired, ok := c.inputs.pop(h.opts.Now())
+		h.counters.expired.Add(uint64(expired))
+		if !ok || h.closed {
+			c.pumping = false
+			if c.session == nil && h.clients[c.id] == c {
+				delete(h.clients, c.id)
+			}
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Unlock()
+		sequence++
+		h.deliver(c, item, sequence)
+	}
+}
+
+// deliver tries one message until it is settled for good, expires, or the hub closes.
+func (h *Hub) deliver(c *client, item queued, sequence uint64) {
+	for count := 0; ; count++ {
+		s := h.awaitInputs(c, &item)
+		if s == nil {
+			return
+		}
+		switch h.offer(c, s, &item, sequence, count) {
+		case Accepted:
+			h.counters.inputsAccepted.Add(1)
+			return
+		case Rejected, Released:
+			h.counters.inputsDropped.Add(1)
+			return
+		default:
+			h.counters.inputsRetried.Add(1)
+		}
+	}
+}
+
+// awaitInputs waits for a session that listens to inputs. It returns nil when the message
+// has expired or the hub closes.
+func (h *Hub) awaitInputs(c *client, item *queued) Session {
+	var expiry <-chan time.Time
+	if !item.expires.IsZero() {
+		timer := time.NewTimer(item.expires.Sub(h.opts.Now()))
+		defer timer.Stop()
+		expiry = timer.C
+	}
+	for {
+		if item.expired(h.opts.Now()) {
+			h.counters.expired.Add(1)
+			return nil
+		}
+		h.mu.Lock()
+		s, changed := c.session, c.changed
+		ready := s != nil && c.topics[TopicInputs] && !h.closed
+		h.mu.Unlock()
+		if ready {
+			return s
+		}
+		select {
+		case <-changed:
+		case <-expiry:
+		case <-h.done:
+			return nil
+		}
+	}
+}
+
+// offer hands the message over once and waits for the outcome. Modified, like silence,
+// holds until the acknowledgement time is over, as the real hub ignores it.
+func (h *Hub) offer(c *client, s Session, item *queued, sequence uint64, count int) Outcome {
+	settled := make(chan Outcome, 1)
+	var once sync.Once
+	s.Input(Delivery{
+		Message:   delivered(&item.message, sequence, count),
+		LockToken: guid(),
+		Settle:    func(o Outcome) { once.Do(func() { settled <- o }) },
+	})
+	limit := time.NewTimer(h.opts.AckTimeout)
+	defer limit.Stop()
+	for {
+		h.mu.Lock()
+		gone, changed := c.session != s, c.changed
+		h.mu.Unlock()
+		if gone {
+			return Lost
+		}
+		select {
+		case o := <-settled:
+			switch o {
+			case Modified:
+				continue
+			case Lost:
+				h.pause(h.opts.RetryDelay)
+			}
+			return o
+		case <-changed:
+		case <-limit.C:
+			return Modified
+		case <-h.done:
+			return Lost
+		}
+	}
+}
+
+// pause keeps a receiver that loses every message from making a busy loop.
+func (h *Hub) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-h.done:
+	}
+}
+
+// delivered is the message as a receiver gets it: with the originator and the counters
+// in its system properties.
+func delivered(m *Message, sequence uint64, count int) Message {
+	system := maps.Clone(m.System)
+	if system == nil {
+		system = map[string]string{}
+	}
+	system["connectionDeviceId"] = m.From.Device
+	if m.From.Module != "" {
+		system["connectionModuleId"] = m.From.Module
+	}
+	system["sequenceNumber"] = strconv.FormatUint(sequence, 10)
+	system["deliveryCount"] = strconv.Itoa(min(count, 255))
+	copied := *m
+	copied.System = system
+	return copied
+}

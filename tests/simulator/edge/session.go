@@ -1,0 +1,169 @@
+package edge
+
+// client is what the hub holds for an identity that is, or was, or is waited for.
+// Guarded by Hub.mu.
+type client struct {
+	id      Identity
+	session Session
+	topics  [TopicC2D + 1]bool
+	// changed is closed and replaced whenever session or topics change.
+	changed chan struct{}
+	inputs  queue
+	pumping bool
+}
+
+// clientOf returns the entry of an identity, making it when needed. Caller holds mu.
+func (h *Hub) clientOf(id Identity) *client {
+	c, ok := h.clients[id]
+	if !ok {
+		c = &client{id: id, changed: make(chan struct{})}
+		c.inputs.limit(h.opts.QueueMessages, h.opts.QueueBytes)
+		h.clients[id] = c
+	}
+	return c
+}
+
+func (c *client) change() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// Connect implements Head: the newest session wins. Connecting to a closed hub closes the
+// session at once.
+func (h *Hub) Connect(id Identity, s Session) (leave func()) {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		s.Close("the hub is closed")
+		return func() {}
+	}
+	c := h.clientOf(id)
+	old := c.session
+	c.session, c.topics = s, [TopicC2D + 1]bool{}
+	c.change()
+	h.mu.Unlock()
+	h.counters.connects.Add(1)
+	if old != nil {
+		old.Close("Multiple connections detected for " + id.String())
+	}
+	return func() { h.leave(c, s) }
+}
+
+func (h *Hub) leave(c *client, s Session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.session != s {
+		return
+	}
+	c.session, c.topics = nil, [TopicC2D + 1]bool{}
+	c.change()
+	if c.inputs.len() == 0 && !c.pumping {
+		delete(h.clients, c.id)
+	}
+}
+
+// Subscribe implements Head. Without a session it does nothing.
+func (h *Hub) Subscribe(id Identity, t Topic) { h.setTopic(id, t, true) }
+
+// Unsubscribe implements Head.
+func (h *Hub) Unsubscribe(id Identity, t Topic) { h.setTopic(id, t, false) }
+
+func (h *Hub) setTopic(id Identity, t Topic, on bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, ok := h.clients[id]
+	if !ok || c.session == nil || t < 0 || int(t) >= len(c.topics) || c.topics[t] == on {
+		return
+	}
+	c.topics[t] = on
+	c.change()
+}
+
+// subscriber returns the session of an identity that listens to the topic, or nil, and
+// the channel that is closed when that changes.
+func (h *Hub) subscriber(id Identity, t Topic) (Session, <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.clientOf(id)
+	if c.session == nil || !c.topics[t] {
+		return nil, c.changed
+	}
+	return c.session, c.changed
+}
+
+// Connected says whether the identity has a session.
+func (h *Hub) Connected(id Identity) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, ok := h.clients[id]
+	return ok && c.session != nil
+}
+
+// Subscribed says whether the identity listens to the topic.
+func (h *Hub) Subscribed(id Identity, t Topic) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, ok := h.clients[id]
+	return ok && c.session != nil && c.topics[t]
+}
+
+func (h *Hub) closeSession(id Identity, reason string) bool {
+	h.mu.Lock()
+	var s Session
+	if c, ok := h.clients[id]; ok {
+		s = c.session
+	}
+	h.mu.Unlock()
+	if s == nil {
+		return false
+	}
+	s.Close(reason)
+	return true
+}
+
+// DropConnection closes the session of one identity and says whether there was one.
+func (h *Hub) DropConnection(id Identity, reason string) bool { return h.closeSession(id, reason) }
+
+// DropConnections closes every session and returns how many there were.
+func (h *Hub) DropConnections(reason string) int {
+	h.mu.Lock()
+	var sessions []Session
+	for _, c := range h.clients {
+		if c.session != nil {
+			sessions = append(sessions, c.session)
+		}
+	}
+	h.mu.Unlock()
+	for _, s := range sessions {
+		s.Close(reason)
+	}
+	return len(sessions)
+}
+
+// Presence is what GET /stats tells of a connected identity.
+type Presence struct {
+	Identity string `json:"identity"`
+	Desired  bool   `json:"desired"`
+	Methods  bool   `json:"methods"`
+	Inputs   bool   `json:"inputs"`
+	// Waiting counts messages queued for its inputs.
+	Waiting   int  `json:"waiting"`
+	Connected bool `json:"connected"`
+}
+
+// Presences lists the clients that are connected or waited for.
+func (h *Hub) Presences() []Presence {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := make([]Presence, 0, len(h.clients))
+	for _, c := range h.clients {
+		if c.session == nil && c.inputs.len() == 0 {
+			continue
+		}
+		list = append(list, Presence{
+			Identity: c.id.String(), Connected: c.session != nil, Waiting: c.inputs.len(),
+			Desired: c.topics[TopicDesired], Methods: c.topics[TopicMethods], Inputs: c.topics[TopicInputs],
+		})
+	}
+	return list
+}
