@@ -119,19 +119,26 @@ func positive[T int | time.Duration](v, fallback T) T {
 // Quota bounds the links of several listeners together and gives each link its
 // number. It is safe for concurrent use.
 type Quota struct {
-	max  int64
+	max  atomic.Int64
 	used atomic.Int64
 	ids  atomic.Uint64
 }
 
 // NewQuota returns a quota of so many links; 0 or less means no bound.
-func NewQuota(links int) *Quota { return &Quota{max: int64(links)} }
+func NewQuota(links int) *Quota {
+	q := new(Quota)
+	q.Resize(links)
+	return q
+}
+
+// Resize changes the bound; links over it stay, and new ones are refused.
+func (q *Quota) Resize(links int) { q.max.Store(int64(links)) }
 
 // Used returns how many links there are at the moment.
 func (q *Quota) Used() int { return int(q.used.Load()) }
 
 func (q *Quota) acquire() bool {
-	if n := q.used.Add(1); q.max > 0 && n > q.max {
+	if n, most := q.used.Add(1), q.max.Load(); most > 0 && n > most {
 		q.used.Add(-1)
 		return false
 	}

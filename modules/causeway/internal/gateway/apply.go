@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/route"
+)
+
+// descriptionLimit keeps lastDesiredStatus.description below the 4 KiB that a
+// twin's string may have.
+const descriptionLimit = 3500
+
+// desiredStatus is lastDesiredStatus of the reported properties, as the edge hub
+// reports its own.
+type desiredStatus struct {
+	Code        int    `json:"code"`
+	Description string `json:"description"`
+}
+
+// router is the table of routes in force; messages pass it while it is exchanged.
+type router struct{ table atomic.Pointer[route.Table] }
+
+// Apply implements session.Router.
+func (r *router) Apply(m *message.Message) {
+	if t := r.table.Load(); t != nil {
+		t.Apply(m)
+	}
+}
+
+// apply takes desired properties of the given version: whole, or not at all.
+func (g *Gateway) apply(ctx context.Context, desired json.RawMessage, version int64) {
+	if !g.says(desired) {
+		desired = g.bootstrap()
+	}
+	p, faults := g.compile(ctx, desired)
+	if faults != nil {
+		text := make([]string, len(faults))
+		for i, f := range faults {
+			text[i] = f.String()
+		}
+		description := strings.Join(text, "; ")
+		g.log.Error().Int64("version", version).Str("faults", description).Msg("desired properties refused")
+		g.decided(version, desiredStatus{Code: 400, Description: description[:min(len(description), descriptionLimit)]})
+		return
+	}
+	g.enact(p)
+	g.log.Info().Int64("version", version).Int("listeners", len(p.doors)).Msg("desired properties applied")
+	g.decided(version, desiredStatus{Code: 200})
+	if err := g.store.Save(desired, version); err != nil {
+		g.log.Error().Err(err).Msg("configuration not kept for the next start")
+	}
+}
+
+// says tells whether desired properties say anything besides their metadata.
+func (g *Gateway) says(desired json.RawMessage) bool {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(desired, &members); err != nil {
+		return true // config.Parse tells what is wrong with it
+	}
+	delete(members, "$version")
+	delete(members, "$metadata")
+	return len(members) > 0
+}
+
+// decided notes and reports what became of a version.
+func (g *Gateway) decided(version int64, s desiredStatus) {
+	g.mu.Lock()
+	g.version, g.status = version, s
+	g.mu.Unlock()
+	g.observers.twinVersion(version)
+	g.reported.Changed()
+}
+
+// enact makes a plan the configuration in force. Listeners go first and come last,
+// so that a port can move from one name to another; one that did not change keeps
+// its connections.
+func (g *Gateway) enact(p *plan) {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	for name, running := range g.running() {
+		d, stays := p.doors[name]
+		if stays && d.config.Equal(running.config) {
+			continue
+		}
+		running.stop()
+		g.remove(name)
+		if !stays {
+			g.observers.forget(name)
+		}
+	}
+	g.mu.Lock()
+	g.document = p.document
+	g.mu.Unlock()
+	g.router.table.Store(p.routes)
+	g.quota.Resize(p.document.Limits.Connections)
+	if level := p.document.Log.Level; level != "" {
+		g.setLevel(level)
+	} else {
+		g.setLevel(g.opts.Environment.LogLevel)
+	}
+	for name, d := range p.doors {
+		if g.running()[name] == nil {
+			l := startListener(name, d, g.reported.Changed)
+			g.add(name, l)
+			if s := l.state(); s.Error != "" {
+				g.log.Error().Str("listener", name).Str("err", s.Error).Msg("listener cannot open, trying again")
+			} else {
+				g.log.Info().Str("listener", name).Str("bind", s.Bind).Str("codec", d.config.Codec).Msg("listener open")
+			}
+		}
+	}
+	g.devices.Configured(desiredOf(p.document))
+	g.ready.Store(true)
+}
+
+// desiredOf lists the values that devices are to be told.
+func desiredOf(d *config.Document) map[string]json.RawMessage {
+	desired := make(map[string]json.RawMessage)
+	for id, device := range d.Devices {
+		if len(device.Desired) > 0 {
+			desired[id] = device.Desired
+		}
+	}
+	return desired
+}
+
+func (g *Gateway) setLevel(level string) {
+	if err := g.opts.Level.Set(level); err != nil {
+		g.log.Error().Err(err).Msg("log level not changed")
+	}
+}
+
+// running is a copy of the listeners that run.
+func (g *Gateway) running() map[string]*listener {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make(map[string]*listener, len(g.listeners))
+	for name, l := range g.listeners {
+		list[name] = l
+	}
+	return list
+}
+
+func (g *Gateway) add(name string, l *listener) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.listeners[name] = l
+}
+
+func (g *Gateway) remove(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.listeners, name)
+}
+
+// current is the document in force; empty before the first.
+func (g *Gateway) current() *config.Document {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.document
+}
+
+// restore applies the last good configuration, so that devices are served before
+// the hub has said anything. It tells whether there was one.
+func (g *Gateway) restore(ctx context.Context) bool {
+	desired, version, err := g.store.Load()
+	if err != nil {
+		g.log.Warn().Err(err).Msg("no last good configuration")
+		return false
+	}
+	p, faults := g.compile(ctx, desired)
+	if faults != nil {
+		g.log.Error().Int64("version", version).Str("fault", faults[0].String()).Msg("last good configuration refused")
+		return false
+	}
+	g.enact(p)
+	g.log.Info().Int64("version", version).Msg("last good configuration applied")
+	return true
+}
+
+// startup applies what there is when neither the disk nor the hub said anything.
+func (g *Gateway) startup(ctx context.Context) {
+	p, faults := g.compile(ctx, g.bootstrap())
+	if faults != nil {
+		g.log.Error().Str("fault", fmt.Sprint(faults)).Msg("bootstrap configuration refused")
+		return
+	}
+	g.enact(p)
+	g.log.Info().Msg("bootstrap configuration applied")
+}

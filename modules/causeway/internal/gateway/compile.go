@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"regexp"
+	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/frame"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/route"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
+)
+
+// plan is a document made ready to be applied: nothing of it can be refused any
+// more, except by the system (a port in use, a certificate that is not there yet).
+type plan struct {
+	document *config.Document
+	routes   *route.Table
+	doors    map[string]door
+}
+
+// door is one listener made ready.
+type door struct {
+	config   config.Listener
+	options  listen.Options
+	profile  *session.Profile
+	observer *listenerObserver
+	tls      *certificates // nil without TLS
+}
+
+// compile makes a plan of desired properties, or tells every fault.
+func (g *Gateway) compile(ctx context.Context, desired []byte) (*plan, []config.Fault) {
+	document, faults := config.Parse(desired)
+	if faults != nil {
+		return nil, faults
+	}
+	p := &plan{document: document, doors: make(map[string]door)}
+	var routeFaults []route.RuleError
+	p.routes, routeFaults = route.Compile(rules(document.Routes))
+	for _, f := range routeFaults {
+		faults = append(faults, config.Fault{Pointer: config.Pointer("routes", f.Name, "when"), Message: f.Err.Error()})
+	}
+	for name, l := range document.Listeners {
+		if !l.Enabled {
+			continue
+		}
+		d, listenerFaults := g.door(ctx, name, l)
+		faults = append(faults, listenerFaults...)
+		p.doors[name] = d
+	}
+	if len(faults) > 0 {
+		return nil, config.SortFaults(faults)
+	}
+	return p, nil
+}
+
+func rules(routes map[string]config.Route) []route.Rule {
+	list := make([]route.Rule, 0, len(routes))
+	for name, r := range routes {
+		rule := route.Rule{Name: name, When: r.When, Output: r.Output, Order: r.Order}
+		for k, v := range r.Properties {
+			rule.Properties = append(rule.Properties, message.Property{Name: k, Value: v})
+		}
+		list = append(list, rule)
+	}
+	return list
+}
+
+// door compiles one listener.
+func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (door, []config.Fault) {
+	var faults []config.Fault
+	fault := func(key string, err error) {
+		f := config.Fault{Pointer: config.Pointer("listeners", name, key), Message: err.Error()}
+		if inner, ok := errors.AsType[*codec.OptionError](err); ok {
+			f.Pointer, f.Message = f.Pointer+inner.Pointer, inner.Reason
+		}
+		faults = append(faults, f)
+	}
+	c, err := g.opts.Registry.New(l.Codec, l.Options)
+	if errors.Is(err, codec.ErrUnknownCodec) {
+		fault("codec", err)
+	} else if err != nil {
+		fault("options", err)
+	}
+	var framing *frame.Framing
+	if len(l.Frame) > 0 {
+		if framing, err = frame.Parse(l.Frame, l.Limits.FrameBytes); err != nil {
+			fault("frame", err)
+		} else if framing.Kind() == "datagram" && l.Bind.Transport != "udp" {
+			fault("frame", errors.New("datagram framing needs a udp:// bind"))
+		}
+	}
+	d := door{config: l, options: g.listenOptions(name, l)}
+	if l.TLS != nil {
+		if d.tls, err = g.certificates(ctx, *l.TLS); err != nil {
+			fault("tls", err)
+		} else {
+			d.options.TLS = d.tls.config(l.TLS.ClientAuth)
+		}
+	}
+	d.observer = g.observers.listener(name)
+	d.options.Refused = d.observer.Refused
+	d.profile = g.profile(name, l, c, framing)
+	d.profile.Observer = d.observer
+	return d, faults
+}
+
+func (g *Gateway) listenOptions(name string, l config.Listener) listen.Options {
+	return listen.Options{
+		Name: name, Network: l.Bind.Transport, Address: l.Bind.Address,
+		Proxy: listen.ProxyOptions{
+			Mode: listen.ProxyMode(l.ProxyProtocol.Mode), Trusted: prefixes(l.ProxyProtocol.Trusted),
+		},
+		Allow:       prefixes(l.Allow),
+		Connections: l.Limits.Connections, PerAddress: l.Limits.ConnectionsPerAddress, Shared: g.quota,
+		PeerIdle:   time.Duration(l.Limits.IdleSeconds) * time.Second,
+		SendBuffer: l.Limits.SendBytes, DatagramSize: l.Limits.FrameBytes,
+	}
+}
+
+func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing *frame.Framing) *session.Profile {
+	p := &session.Profile{
+		Listener: name, CodecName: l.Codec, Output: l.Output, Codec: c, Framing: framing,
+		Device: l.Device, FrameBytes: l.Limits.FrameBytes, LoginBytes: l.Limits.LoginBytes,
+		LoginTime: time.Duration(l.Limits.LoginSeconds) * time.Second,
+		Idle:      time.Duration(l.Limits.IdleSeconds) * time.Second,
+		Uplink:    g.uplink, Router: &g.router, Table: g.table,
+	}
+	switch l.Ack {
+	case "decoded":
+		p.Ack = session.AckDecoded
+	case "none":
+		p.Ack = session.AckNone
+	}
+	p.Admit = g.admission(l)
+	return p
+}
+
+// admission is the listener's policy for devices that name themselves. Devices
+// named in the twin are known.
+func (g *Gateway) admission(l config.Listener) func(string) bool {
+	known := func(device string) bool {
+		_, ok := g.current().Devices[device]
+		return ok
+	}
+	switch l.UnknownDevices {
+	case "reject":
+		return known
+	case "allow-pattern":
+		pattern, err := regexp.Compile(l.AllowPattern)
+		if err != nil { // config.Parse has refused it already
+			return known
+		}
+		return func(device string) bool { return pattern.MatchString(device) || known(device) }
+	default:
+		return func(string) bool { return true }
+	}
+}
+
+func prefixes(list []config.Prefix) []netip.Prefix {
+	out := make([]netip.Prefix, len(list))
+	for i, p := range list {
+		out[i] = p.Prefix
+	}
+	return out
+}

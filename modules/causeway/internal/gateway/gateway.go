@@ -1,0 +1,217 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/command"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/hub"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/twin"
+)
+
+const (
+	// firstTwin is how long the first start waits for the twin before it takes the
+	// bootstrap configuration: with a hub that is there, it would only flap.
+	firstTwin = 10 * time.Second
+	// drainShare of the shutdown grace is for the hub to settle what is in flight;
+	// the rest is for writing acknowledgements and closing.
+	drainShare = 0.7
+)
+
+// Options are what a Gateway is made of.
+type Options struct {
+	Environment config.Environment
+	// Version is the program's version.
+	Version string
+	Log     zerolog.Logger
+	Level   *observe.Level
+	// Registry holds the codecs that configurations can name.
+	Registry *codec.Registry
+}
+
+// Gateway is the whole program behind main.
+type Gateway struct {
+	opts  Options
+	log   zerolog.Logger
+	began time.Time
+
+	uplink    *hub.Uplink
+	hub       *hub.Hub
+	workload  *hub.Workload // nil with a connection string
+	table     *session.Table
+	router    router
+	quota     *listen.Quota
+	commands  *command.Service
+	methods   *command.Methods
+	desired   *twin.Desired
+	reported  *twin.Reported
+	devices   *twin.Devices
+	store     *config.Store
+	observers *observers
+
+	ready    atomic.Bool
+	applying sync.Mutex // one change of configuration at a time
+
+	mu        sync.Mutex
+	document  *config.Document
+	listeners map[string]*listener
+	version   int64
+	status    desiredStatus
+	results   atomic.Uint64
+}
+
+// New builds a gateway that does not run yet. An error tells of an environment
+// that cannot work.
+func New(opts Options) (*Gateway, error) {
+	g := &Gateway{
+		opts: opts, log: opts.Log, began: time.Now(),
+		table: session.NewTable(), quota: listen.NewQuota(0), store: config.NewStore(opts.Environment.DataDir),
+		document: new(config.Document), listeners: make(map[string]*listener),
+	}
+	env := opts.Environment
+	g.uplink = hub.NewUplink(hub.UplinkOptions{
+		BatchBytes: env.HubBatchBytes, Window: env.HubBatchesInFlight,
+		QueueBytes: env.HubQueueBytes, Linger: env.HubLinger,
+	})
+	g.observers = newObservers(observe.Labels{
+		IoTHub: env.Hub.IoTHubHostName, EdgeDevice: env.Hub.DeviceID, Module: env.Hub.ModuleID, Version: opts.Version,
+	}, opts.Log)
+	if err := g.observers.gauges(g); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	hubOptions, err := g.hubOptions()
+	if err != nil {
+		return nil, err
+	}
+	g.hub = hub.New(hubOptions, g.uplink)
+	g.commands = command.New(command.Options{
+		Find: g.find, Limit: func() int { return g.current().Limits.QueuedCommands },
+		Ended: g.commandEnded,
+	})
+	g.methods = command.NewMethods(g.commands, g)
+	g.observers.known = g.methods.Names()
+	g.reported = twin.NewReported(g.hub, g.describe, func(err error) { g.log.Warn().Err(err).Msg("report failed") })
+	g.devices = twin.NewDevices(g.pushDesired, g.reported.Changed)
+	g.desired = twin.New(twin.Options{
+		Hub: g.hub, Merge: config.MergePatch, Apply: g.applyDesired, Fetched: g.reported.Fetched,
+		Failed: func(err error) { g.log.Warn().Err(err).Msg("twin not in step") },
+	})
+	g.table.Present = func(device string) {
+		g.commands.Wake(device)
+		g.devices.Present(device)
+	}
+	return g, nil
+}
+
+// Run serves until ctx ends, and then drains within the shutdown grace. The error
+// tells of a start that failed; a drain that did not finish is logged, since the
+// devices still hold what was not acknowledged.
+func (g *Gateway) Run(ctx context.Context) error {
+	var server *observe.Server
+	if addr := g.opts.Environment.MetricsAddr; addr != "" {
+		var err error
+		if server, err = observe.Serve(ctx, addr, g.observers.metrics, g); err != nil {
+			return err
+		}
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var rooms sync.WaitGroup
+	if !g.restore(ctx) {
+		rooms.Go(func() { g.awaitFirst(ctx) })
+	}
+	for _, room := range []func(context.Context){g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run} {
+		rooms.Go(func() { room(work) })
+	}
+	<-ctx.Done()
+	g.drain()
+	stop()
+	g.commands.Close()
+	rooms.Wait()
+	g.uplink.Close()
+	g.observers.close()
+	if server != nil {
+		return server.Close()
+	}
+	return nil
+}
+
+// awaitFirst is the first start: a bootstrap file is applied at once, otherwise
+// the twin has a while to come.
+func (g *Gateway) awaitFirst(ctx context.Context) {
+	if g.opts.Environment.ConfigFile == "" {
+		t := time.NewTimer(firstTwin)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+	if !g.ready.Load() {
+		g.startup(ctx)
+	}
+}
+
+// bootstrap is the configuration of a gateway whose twin says nothing.
+func (g *Gateway) bootstrap() []byte {
+	path := g.opts.Environment.ConfigFile
+	if path == "" {
+		return config.DefaultDocument()
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		g.log.Error().Err(err).Msg("bootstrap configuration not read")
+		return config.DefaultDocument()
+	}
+	return b
+}
+
+// drain is the orderly end: nothing new is accepted or read, what was read goes
+// to the hub, its acknowledgements to the devices, and the links are closed.
+func (g *Gateway) drain() {
+	grace := g.opts.Environment.Shutdown
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	g.log.Info().Dur("grace", grace).Msg("going down")
+	g.applying.Lock() // no listener may come any more
+	defer g.applying.Unlock()
+	listeners := g.running()
+	for _, l := range listeners {
+		l.quiesce()
+	}
+	settle, cancelSettle := context.WithTimeout(ctx, time.Duration(float64(grace)*drainShare))
+	defer cancelSettle()
+	if err := g.uplink.Drain(settle); err != nil {
+		g.log.Warn().Err(err).Msg("left with unsettled messages; their devices were not acknowledged")
+	}
+	var closing sync.WaitGroup
+	for _, l := range listeners {
+		closing.Go(func() {
+			l.settled(settle)
+			l.close()
+		})
+	}
+	closing.Wait()
+	g.log.Info().Msg("down")
+}
+
+// find looks a device up for the way down.
+func (g *Gateway) find(device string) (command.Device, bool) {
+	s := g.table.Find(device)
+	if s == nil {
+		return nil, false
+	}
+	return s, true
+}

@@ -1,0 +1,157 @@
+package gateway
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/command"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/hub"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/twin"
+)
+
+const (
+	// inputCommands is the module input that takes commands as messages.
+	inputCommands = "commands"
+	// outputResults carries the ends of commands that nobody waits for.
+	outputResults = "results"
+	// resultTimeout bounds handing a result to the uplink.
+	resultTimeout = 30 * time.Second
+	// desiredTimeout is how long a device has to confirm desired values.
+	desiredTimeout = 30 * time.Second
+)
+
+// hubOptions reads the environment in either of its styles.
+func (g *Gateway) hubOptions() (hub.Options, error) {
+	env := g.opts.Environment
+	o := hub.Options{
+		Version: "causeway/" + g.opts.Version, TokenTTL: env.TokenTTL,
+		Handler: handler{g}, Observer: g.observers,
+	}
+	if env.Hub.Style == config.StyleConnectionString {
+		id, signer, err := hub.ParseConnectionString(env.Hub.ConnectionString.Reveal())
+		if err != nil {
+			return o, err
+		}
+		o.Identity, o.Signer, o.Roots = id, signer, rootsFile(env.Hub.CACertificateFile)
+		return o, nil
+	}
+	w, err := hub.NewWorkload(env.Hub.WorkloadURI, env.Hub.ModuleID, env.Hub.GenerationID)
+	if err != nil {
+		return o, err
+	}
+	g.workload = w
+	o.Signer = w
+	o.Identity = hub.Identity{
+		HubName: env.Hub.IoTHubHostName, Gateway: env.Hub.Host(), Device: env.Hub.DeviceID, Module: env.Hub.ModuleID,
+	}
+	o.Roots = w.TrustBundle
+	if env.Hub.GatewayHostName == "" { // straight to IoT Hub: the system's roots
+		o.Roots = rootsFile("")
+	}
+	return o, nil
+}
+
+// rootsFile returns the certificates of a file; no file means the system's.
+func rootsFile(path string) func(context.Context) (*x509.CertPool, error) {
+	return func(context.Context) (*x509.CertPool, error) {
+		if path == "" {
+			return x509.SystemCertPool()
+		}
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("ca certificate: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca certificate: none in %s", path)
+		}
+		return pool, nil
+	}
+}
+
+// handler is where what the hub sends down enters the gateway.
+type handler struct{ g *Gateway }
+
+// Connected implements hub.Handler.
+func (h handler) Connected() { h.g.desired.Connected() }
+
+// Desired implements hub.Handler.
+func (h handler) Desired(patch json.RawMessage) { h.g.desired.Patch(patch) }
+
+// Method implements hub.Handler.
+func (h handler) Method(ctx context.Context, name string, payload json.RawMessage) (int, json.RawMessage) {
+	a := h.g.methods.Call(ctx, name, payload)
+	h.g.observers.method(name, a.Status)
+	return a.Status, a.Payload
+}
+
+// Input implements hub.Handler.
+func (h handler) Input(ctx context.Context, in hub.Input) error {
+	if in.Name != inputCommands {
+		return fmt.Errorf("unknown input %q, known is %q", in.Name, inputCommands)
+	}
+	return h.g.methods.Input(ctx, in.Body, "input-"+strconv.FormatUint(h.g.results.Add(1), 10))
+}
+
+// commandEnded sends the end of a command that nobody waits for to the output
+// "results".
+func (g *Gateway) commandEnded(r command.Request, id string, a command.Answer) {
+	body, err := json.Marshal(map[string]any{
+		"commandId": id, "deviceId": r.DeviceID, "command": r.Command, "status": a.Status, "payload": a.Payload,
+	})
+	if err != nil {
+		g.log.Error().Err(err).Str("device", r.DeviceID).Msg("command result cannot be encoded")
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), resultTimeout)
+	defer cancel()
+	err = g.uplink.Send(ctx, &message.Message{
+		Device: r.DeviceID, Listener: inputCommands, Codec: "causeway", Output: outputResults,
+		Epoch: uint64(g.began.UnixMilli()), Seq: g.results.Add(1), //nolint:gosec // a time after 1970
+		Body: body, ContentType: "application/json", ContentEncoding: "utf-8", Created: time.Now(),
+	}, resultReceipt{g, r.DeviceID})
+	if err != nil {
+		g.log.Error().Err(err).Str("device", r.DeviceID).Str("command", r.Command).Msg("command result lost")
+	}
+}
+
+// resultReceipt logs a result that the hub refused.
+type resultReceipt struct {
+	g      *Gateway
+	device string
+}
+
+// Settled implements message.Receipt.
+func (r resultReceipt) Settled(err error) {
+	if err != nil {
+		r.g.log.Error().Err(err).Str("device", r.device).Msg("command result lost")
+	}
+}
+
+// pushDesired implements twin.Push.
+func (g *Gateway) pushDesired(ctx context.Context, id string, desired json.RawMessage) (json.RawMessage, error) {
+	s := g.table.Find(id)
+	if s == nil {
+		return nil, twin.ErrAbsent
+	}
+	ctx, cancel := context.WithTimeout(ctx, desiredTimeout)
+	defer cancel()
+	result, err := s.Command(ctx, codec.CommandDesired, desired)
+	return result.Payload, errors.Join(err, result.Err)
+}
+
+// applyDesired takes a whole desired document from the twin.
+func (g *Gateway) applyDesired(desired json.RawMessage, version int64) {
+	ctx, cancel := context.WithTimeout(context.Background(), certificateCall)
+	defer cancel()
+	g.apply(ctx, desired, version)
+}

@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
+)
+
+// floodInterval is how often warnings of one kind may be logged.
+const floodInterval = time.Second
+
+// observers is where what the rooms tell becomes metrics and log lines.
+type observers struct {
+	metrics *observe.Metrics
+	flood   *observe.Flood
+	log     zerolog.Logger
+
+	mu        sync.Mutex
+	connected bool
+	hubError  string
+	known     []string // names of the direct methods
+}
+
+func newObservers(labels observe.Labels, log zerolog.Logger) *observers {
+	return &observers{
+		metrics: observe.NewMetrics(labels), flood: observe.NewFlood(log, floodInterval), log: log,
+	}
+}
+
+// gauges adds what the uplink knows to the metrics.
+func (o *observers) gauges(g *Gateway) error {
+	for _, gauge := range []struct {
+		name, help string
+		value      func() float64
+	}{
+		{observe.BatchesInFlight, "Batches that wait for the hub's answer.", func() float64 {
+			return float64(g.uplink.Stats().Batches)
+		}},
+		{observe.QueueBytes, "Bytes taken from devices and not yet answered by the hub.", func() float64 {
+			return float64(g.uplink.Stats().Bytes)
+		}},
+		{observe.OldestUnsentSeconds, "Age of the oldest message that the hub has not answered.", func() float64 {
+			return g.oldestUnsent().Seconds()
+		}},
+		{"causeway_route_errors", "Conditions of routes that failed on a message since the routes last changed.",
+			func() float64 { return float64(g.router.table.Load().Errors()) }},
+	} {
+		if err := o.metrics.Gauge(gauge.name, gauge.help, gauge.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *observers) close() { o.flood.Close() }
+
+// Connection implements hub.Observer.
+func (o *observers) Connection(err error) {
+	o.metrics.Hub.Connection(err)
+	o.mu.Lock()
+	was := o.connected
+	o.connected, o.hubError = err == nil, ""
+	if err != nil {
+		o.hubError = err.Error()
+	}
+	o.mu.Unlock()
+	switch {
+	case err == nil:
+		o.log.Info().Msg("edge hub connected")
+	case was:
+		o.log.Warn().Err(err).Msg("edge hub lost")
+	default:
+		o.flood.Warn("edge hub not reached", err)
+	}
+}
+
+func (o *observers) connectionError() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.hubError
+}
+
+// Renewed implements hub.Observer.
+func (o *observers) Renewed() {
+	o.metrics.Hub.Renewed()
+	o.log.Debug().Msg("token renewed")
+}
+
+// Batch implements hub.Observer.
+func (o *observers) Batch(messages int, inFlight time.Duration, condition string) {
+	o.metrics.Hub.Batch(messages, inFlight, condition)
+	if condition != "" {
+		o.flood.Warn("edge hub refused a batch condition="+condition, nil)
+	}
+}
+
+func (o *observers) method(name string, status int) {
+	o.metrics.Hub.Method(name, o.known, status)
+	o.log.Info().Str("method", name).Int("status", status).Msg("direct method answered")
+}
+
+func (o *observers) twinVersion(version int64) { o.metrics.Hub.TwinVersion.Set(float64(version)) }
+
+func (o *observers) forget(listener string) { o.metrics.Forget(listener) }
+
+// listenerObserver counts and logs for one listener.
+type listenerObserver struct {
+	*observe.Listener
+	name  string
+	flood *observe.Flood
+}
+
+func (o *observers) listener(name string) *listenerObserver {
+	return &listenerObserver{Listener: o.metrics.Listener(name), name: name, flood: o.flood}
+}
+
+// Refused counts and logs what was not let in.
+func (o *listenerObserver) Refused(reason string) {
+	o.Listener.Refused(reason)
+	o.flood.Warn("link refused listener="+o.name+" reason="+reason, nil)
+}
+
+// Fault implements session.Observer.
+func (o *listenerObserver) Fault(f session.Fault) {
+	switch f.Kind {
+	case session.FaultMalformed:
+		o.FramesMalformed.Inc()
+	case session.FaultPanic:
+		o.CodecPanics.Inc()
+	case session.FaultDropped:
+		o.DatagramsDropped.Inc()
+	}
+	o.flood.Warn("device fault listener="+o.name+" kind="+string(f.Kind), f.Err,
+		"device", f.Device, "remote", f.Link.Peer().Remote.String())
+}
+
+// countedLink counts what is sent to a device.
+type countedLink struct {
+	*listen.Link
+	sent prometheus.Counter
+}
+
+// Send implements session.Link.
+func (k countedLink) Send(b []byte) error {
+	err := k.Link.Send(b)
+	if err == nil {
+		k.sent.Add(float64(len(b)))
+	}
+	return err
+}
+
+// peerReceiver is the session of a UDP peer, counted.
+type peerReceiver struct {
+	*session.Session
+	observer *listenerObserver
+}
+
+// Gone implements listen.Receiver.
+func (r peerReceiver) Gone(reason string) {
+	r.End()
+	r.observer.Closed(reason)
+}

@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+)
+
+// describe is the reported properties, in the shape in which the edge hub reports
+// its own.
+func (g *Gateway) describe() map[string]any {
+	g.mu.Lock()
+	version, status := g.version, g.status
+	g.mu.Unlock()
+	listeners := make(map[string]any)
+	for name, l := range g.running() {
+		listeners[name] = l.state()
+	}
+	links, devices := g.table.Counts()
+	description := map[string]any{
+		"schemaVersion": "1.0",
+		"version":       map[string]any{"version": g.opts.Version},
+		"listeners":     listeners,
+		"counts":        map[string]any{"connections": links, "devices": devices},
+	}
+	if status.Code != 0 {
+		description["lastDesiredVersion"] = version
+		description["lastDesiredStatus"] = status
+	}
+	if reported := g.devices.Report(); len(reported) > 0 {
+		description["devices"] = reported
+	}
+	return description
+}
+
+// Status implements command.Gateway.
+func (g *Gateway) Status() any {
+	description := g.describe()
+	queue := g.uplink.Stats()
+	description["uptimeSeconds"] = int(time.Since(g.began).Seconds())
+	description["hub"] = map[string]any{"connected": g.hub.Connected(), "error": g.observers.connectionError()}
+	description["uplink"] = map[string]any{
+		"messages": queue.Messages, "bytes": queue.Bytes, "batchesInFlight": queue.Batches,
+		"oldestSeconds": g.oldestUnsent().Seconds(),
+	}
+	return description
+}
+
+// Devices implements command.Gateway.
+func (g *Gateway) Devices(after string, limit int) (page []any, total int) {
+	list, total := g.table.Devices(after, limit)
+	for _, s := range list {
+		page = append(page, s)
+	}
+	return page, total
+}
+
+// Device implements command.Gateway.
+func (g *Gateway) Device(id string) (any, bool) { return g.table.Device(id) }
+
+// SetLogLevel implements command.Gateway.
+func (g *Gateway) SetLogLevel(level string) error { return g.opts.Level.Set(level) }
+
+// oldestUnsent is the age of the oldest message that the hub has not settled.
+func (g *Gateway) oldestUnsent() time.Duration {
+	oldest := g.uplink.Stats().Oldest
+	if oldest.IsZero() {
+		return 0
+	}
+	return time.Since(oldest)
+}
+
+// aliveWithin is how long a look at the session table may take before the gateway
+// counts as stuck: it is one lock that every session passes.
+const aliveWithin = 5 * time.Second
+
+// Alive implements observe.Health.
+func (g *Gateway) Alive() error {
+	answered := make(chan struct{})
+	go func() {
+		g.table.Counts()
+		g.uplink.Stats()
+		close(answered)
+	}()
+	t := time.NewTimer(aliveWithin)
+	defer t.Stop()
+	select {
+	case <-answered:
+		return nil
+	case <-t.C:
+		return errStuck
+	}
+}
+
+// errStuck tells of a lock that is not given back.
+var errStuck = errors.New("sessions or uplink do not answer")
+
+// Ready implements observe.Health.
+func (g *Gateway) Ready() (bool, any) {
+	ready := g.ready.Load()
+	listeners := make(map[string]listenerState)
+	for name, l := range g.running() {
+		s := l.state()
+		listeners[name] = s
+		ready = ready && s.Error == ""
+	}
+	return ready, map[string]any{"hubConnected": g.hub.Connected(), "listeners": listeners}
+}
