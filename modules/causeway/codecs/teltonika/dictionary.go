@@ -1,11 +1,11 @@
 package teltonika
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
 
 // kind is how the bytes of a value are read.
@@ -23,9 +23,9 @@ const (
 type property struct {
 	id   uint16
 	name string
-	// width is the number of bytes; zero means that the element carries its
-	// length. An element of another width is not this property: the families
-	// FMx6xx and older share ids with other meanings and sizes.
+	// width is the number of bytes, variable, or anyNumber. An element of another
+	// width is not this property: the families FMx6xx and older share ids with
+	// other meanings and sizes.
 	width uint8
 	kind  kind
 	// scale is the decimal that the raw value is multiplied with; empty means 1.
@@ -33,6 +33,10 @@ type property struct {
 	// unit is that of the scaled value; empty means a bare number or a code.
 	unit string
 }
+
+// anyNumber is the width of whole numbers without a scale, whose size the public
+// tables leave open; 1, 2, 4 and 8 bytes are taken.
+const anyNumber = 0xFF
 
 // known is a property made ready for rendering.
 type known struct {
@@ -64,12 +68,12 @@ func newDictionary(table []property, configured map[string]element) (*dictionary
 	}
 	for key, e := range configured {
 		id, err := strconv.ParseUint(key, 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("teltonika: option elements: id %q, allowed are 0 to 65535", key)
+		if err != nil || key != strconv.FormatUint(id, 10) {
+			return nil, codec.Optionf("/elements", "id %q, allowed are 0 to 65535", key)
 		}
-		k, err := e.compile(uint16(id))
+		k, err := e.compile("/elements/"+key, uint16(id))
 		if err != nil {
-			return nil, fmt.Errorf("teltonika: option elements.%s: %w", key, err)
+			return nil, err
 		}
 		d.put(uint16(id), k)
 	}
@@ -94,7 +98,7 @@ func (d *dictionary) unique() error {
 	names := make(map[string]string, len(d.list))
 	for _, k := range d.list {
 		if other, taken := names[k.name]; taken {
-			return fmt.Errorf("teltonika: elements %s and %s share the name %q", other, k.text, k.name)
+			return codec.Optionf("/elements", "elements %s and %s share the name %q", other, k.text, k.name)
 		}
 		names[k.name] = k.text
 	}
@@ -109,13 +113,26 @@ func (d *dictionary) find(id uint16) *known {
 	return &d.list[d.index[id]-1]
 }
 
-// match returns the property of the id if the value has its width, or nil.
-func (d *dictionary) match(id uint16, value []byte) *known {
-	k := d.find(id)
-	if k == nil || !k.anyWidth && int(k.width) != len(value) && k.width != variable {
+// match returns the property of the element if it has its width, or nil.
+func (d *dictionary) match(e item) *known {
+	k := d.find(e.id)
+	if k == nil {
 		return nil
 	}
-	if n := len(value); k.kind < kindASCII && (n == 0 || n > 8 || n > 4 && k.mul > 1) {
+	switch {
+	case k.anyWidth:
+	case k.width == variable:
+		if !e.long {
+			return nil
+		}
+	case k.width == anyNumber:
+		if e.long {
+			return nil
+		}
+	case int(k.width) != len(e.value):
+		return nil
+	}
+	if n := len(e.value); k.kind < kindASCII && (n == 0 || n > 8 || n > 4 && k.mul > 1) {
 		return nil // no number, or one that would leave 64 bits when scaled
 	}
 	return k
@@ -131,11 +148,12 @@ func (p property) compile() (known, error) {
 }
 
 // compile checks what a configuration says about an element.
-func (e element) compile(id uint16) (known, error) {
-	if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`).MatchString(e.Name) {
-		return known{}, fmt.Errorf("name %q, allowed are a letter, then up to 63 letters, digits or _", e.Name)
+func (e element) compile(at string, id uint16) (known, error) {
+	if !elementName(e.Name) {
+		return known{}, codec.Optionf(at+"/name",
+			"%q, allowed are a letter, then up to 63 letters, digits or _", e.Name)
 	}
-	p := property{id: id, name: e.Name, scale: e.Multiplier, unit: e.Unit}
+	p := property{id: id, name: e.Name, scale: e.Multiplier.String(), unit: e.Unit}
 	switch e.Type {
 	case "", "unsigned":
 	case "signed":
@@ -145,14 +163,33 @@ func (e element) compile(id uint16) (known, error) {
 	case "hex":
 		p.kind = kindHex
 	default:
-		return known{}, fmt.Errorf("type %q, allowed are unsigned, signed, ascii and hex", e.Type)
+		return known{}, codec.Optionf(at+"/type", "%q, allowed are unsigned, signed, ascii and hex", e.Type)
 	}
 	if p.kind >= kindASCII && p.scale != "" {
-		return known{}, errors.New("multiplier is for numbers only")
+		return known{}, codec.Optionf(at+"/multiplier", "%s, none is allowed for %s", p.scale, e.Type)
 	}
 	k, err := p.compile()
+	if err != nil {
+		return known{}, codec.Optionf(at+"/multiplier", "%v", err)
+	}
 	k.anyWidth = true
-	return k, err
+	return k, nil
+}
+
+// elementName reports whether a configured name is plain enough to be a member
+// of a JSON object and a column of a table.
+func elementName(s string) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i] | 0x20
+		letter := c >= 'a' && c <= 'z'
+		if !letter && (i == 0 || s[i] != '_' && (s[i] < '0' || s[i] > '9')) {
+			return false
+		}
+	}
+	return true
 }
 
 // maxMul keeps a value of four bytes times its multiplier within 64 bits.
@@ -166,7 +203,7 @@ func parseScale(s string) (mul uint64, decimals uint8, err error) {
 	whole, part, _ := strings.Cut(s, ".")
 	mul, err = strconv.ParseUint(whole+part, 10, 64)
 	if err != nil || len(part) > maxDecimals || mul == 0 || mul > maxMul {
-		return 0, 0, fmt.Errorf("multiplier %q, allowed are decimals above 0 with up to %d places", s, maxDecimals)
+		return 0, 0, fmt.Errorf("%q, allowed are decimals above 0 with up to %d places", s, maxDecimals)
 	}
 	return mul, uint8(len(part)), nil
 }

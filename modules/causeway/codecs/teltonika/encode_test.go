@@ -45,9 +45,9 @@ func loginOf(imei string) []byte {
 	return append([]byte{0, byte(len(imei))}, imei...)
 }
 
-// item is one element; its group follows from the length of value, and long is
+// sent is one element; its group follows from the length of value, and long is
 // for the group of Codec 8 Extended that carries lengths.
-type item struct {
+type sent struct {
 	id    uint16
 	value []byte
 	long  bool
@@ -64,7 +64,7 @@ type point struct {
 	speed      uint16
 	event      uint16
 	generation byte
-	items      []item
+	items      []sent
 }
 
 // dataOf writes the data field of the codec with these records.
@@ -124,8 +124,8 @@ func appendPoint(b []byte, id byte, p point) []byte {
 }
 
 // of selects the elements of one group; zero is the group with lengths.
-func (p point) of(width int) []item {
-	var out []item
+func (p point) of(width int) []sent {
+	var out []sent
 	for _, e := range p.items {
 		if e.long == (width == 0) && (e.long || len(e.value) == width) {
 			out = append(out, e)

@@ -1,11 +1,9 @@
 package teltonika
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
 
 // Bounds of the options and their reasons.
@@ -41,10 +39,10 @@ type options struct {
 // element is what a configuration says about one AVL id, for devices whose
 // table differs from the built-in one.
 type element struct {
-	Name       string `json:"name"`
-	Type       string `json:"type"`
-	Multiplier string `json:"multiplier"`
-	Unit       string `json:"unit"`
+	Name       string      `json:"name"`
+	Type       string      `json:"type"`
+	Multiplier json.Number `json:"multiplier"`
+	Unit       string      `json:"unit"`
 }
 
 // parseOptions fills in the defaults, decodes and checks.
@@ -53,16 +51,8 @@ func parseOptions(raw json.RawMessage) (options, error) {
 		Body: "record", Names: "name", StrictCRC: true, MaxPacket: defaultMaxPacket,
 		CommandCodec: codec12, CommandTimeoutSeconds: defaultCommandTimeout,
 	}
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return o, nil
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&o); err != nil {
-		return o, fmt.Errorf("teltonika: options: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return o, errors.New("teltonika: options: one JSON object is allowed")
+	if err := codec.DecodeOptions(raw, &o); err != nil {
+		return o, err
 	}
 	return o, o.check()
 }
@@ -71,16 +61,15 @@ func parseOptions(raw json.RawMessage) (options, error) {
 func (o options) check() error {
 	switch {
 	case o.Body != "record" && o.Body != "packet":
-		return fmt.Errorf(`teltonika: option body %q, allowed are "record" and "packet"`, o.Body)
+		return codec.Optionf("/body", `%q, allowed are "record" and "packet"`, o.Body)
 	case o.Names != "name" && o.Names != "id":
-		return fmt.Errorf(`teltonika: option names %q, allowed are "name" and "id"`, o.Names)
+		return codec.Optionf("/names", `%q, allowed are "name" and "id"`, o.Names)
 	case o.CommandCodec != codec12 && o.CommandCodec != codec14:
-		return fmt.Errorf("teltonika: option commandCodec %d, allowed are 12 and 14", o.CommandCodec)
+		return codec.Optionf("/commandCodec", "%d, allowed are 12 and 14", o.CommandCodec)
 	case o.MaxPacket < minMaxPacket || o.MaxPacket > maxMaxPacket:
-		return fmt.Errorf("teltonika: option maxPacket %d, allowed are %d to %d",
-			o.MaxPacket, minMaxPacket, maxMaxPacket)
+		return codec.Optionf("/maxPacket", "%d, allowed are %d to %d", o.MaxPacket, minMaxPacket, maxMaxPacket)
 	case o.CommandTimeoutSeconds < 1 || o.CommandTimeoutSeconds > maxCommandTimeout:
-		return fmt.Errorf("teltonika: option commandTimeoutSeconds %d, allowed are 1 to %d",
+		return codec.Optionf("/commandTimeoutSeconds", "%d, allowed are 1 to %d",
 			o.CommandTimeoutSeconds, maxCommandTimeout)
 	}
 	return nil

@@ -130,32 +130,40 @@ type elements struct {
 // variable is the width of elements that carry their own length.
 const variable = 0
 
-// next returns the next element, and false behind the last. The value borrows
-// the frame.
-func (e *elements) next() (id uint16, value []byte, more bool, err error) {
+// item is one element as sent.
+type item struct {
+	id uint16
+	// value borrows the frame.
+	value []byte
+	// long: it comes from the group whose elements carry their length.
+	long bool
+}
+
+// next returns the next element, and false behind the last.
+func (e *elements) next() (it item, more bool, err error) {
 	for e.left == 0 {
 		more, err = e.begin()
 		if !more {
-			return 0, nil, false, err
+			return item{}, false, err
 		}
 	}
 	e.left--
-	if id, err = e.number(e.format.wideIDs); err != nil {
-		return 0, nil, false, err
+	if it.id, err = e.number(e.format.wideIDs); err != nil {
+		return item{}, false, err
 	}
 	width := e.width
 	if width == variable {
 		n, err := e.number(true)
 		if err != nil {
-			return 0, nil, false, err
+			return item{}, false, err
 		}
-		width = int(n)
+		width, it.long = int(n), true
 	}
 	if width > len(e.rest) {
-		return 0, nil, false, e.short()
+		return item{}, false, e.short()
 	}
-	value, e.rest = e.rest[:width:width], e.rest[width:]
-	return id, value, true, nil
+	it.value, e.rest = e.rest[:width:width], e.rest[width:]
+	return it, true, nil
 }
 
 // begin reads the count of the next group; false means that there is none.

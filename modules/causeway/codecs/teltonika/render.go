@@ -32,27 +32,23 @@ func (p *protocol) appendRecord(b []byte, r *record) (body, rest []byte, err err
 	b = strconv.AppendUint(b, uint64(r.speed), 10)
 	b = append(b, `},"event":`...)
 	b = strconv.AppendUint(b, uint64(r.event), 10)
-	if known := p.avl.find(r.event); known != nil {
-		b = append(b, `,"eventName":"`...)
-		b = append(b, known.name...)
-		b = append(b, '"')
-	}
 	if r.hasGeneration {
 		b = append(b, `,"generation":"`...)
 		b = append(b, generationName(r.generation)...)
 		b = append(b, '"')
 	}
-	return p.appendElements(b, r.elements)
+	return p.appendElements(b, r)
 }
 
-// appendElements appends the elements, their units where asked for, and the end
-// of the record.
-func (p *protocol) appendElements(b []byte, e elements) (body, rest []byte, err error) {
-	again := e
+// appendElements appends the elements, the name of the one that is the event,
+// their units where asked for, and the end of the record.
+func (p *protocol) appendElements(b []byte, r *record) (body, rest []byte, err error) {
+	e := r.elements
+	var event *known
 	b = append(b, `,"io":{`...)
 	start := len(b)
 	for {
-		id, value, more, err := e.next()
+		it, more, err := e.next()
 		if err != nil {
 			return nil, nil, err
 		}
@@ -62,31 +58,48 @@ func (p *protocol) appendElements(b []byte, e elements) (body, rest []byte, err 
 		if len(b) > start {
 			b = append(b, ',')
 		}
-		b = p.appendElement(b, id, value)
+		k := p.name(it)
+		b = appendElement(b, it, k)
+		if it.id == r.event && k != nil {
+			event = k
+		}
 	}
 	b = append(b, '}')
-	if p.options.Units && p.options.Names == "name" {
-		b = p.appendUnits(b, again)
+	if event != nil {
+		b = append(b, `,"eventName":"`...)
+		b = append(b, event.name...)
+		b = append(b, '"')
+	}
+	if p.options.Units {
+		b = p.appendUnits(b, r.elements)
 	}
 	return append(b, '}'), e.rest, nil
 }
 
-// appendElement appends one member of the io object.
-func (p *protocol) appendElement(b []byte, id uint16, value []byte) []byte {
-	if p.options.Names == "name" {
-		if known := p.avl.match(id, value); known != nil {
-			b = append(b, known.key...)
-			return known.appendValue(b, value)
-		}
+// name returns the property of the element, or nil where it has none or names
+// are not wanted.
+func (p *protocol) name(it item) *known {
+	if p.options.Names != "name" {
+		return nil
+	}
+	return p.avl.match(it)
+}
+
+// appendElement appends one member of the io object. What is not known keeps its
+// id and its raw value: a whole number, or hexadecimal digits from 8 bytes on,
+// because those are identifiers and lose digits in JavaScript's numbers.
+func appendElement(b []byte, it item, k *known) []byte {
+	if k != nil {
+		b = append(b, k.key...)
+		return k.appendValue(b, it.value)
 	}
 	b = append(b, `"avl_`...)
-	b = strconv.AppendUint(b, uint64(id), 10)
+	b = strconv.AppendUint(b, uint64(it.id), 10)
 	b = append(b, `":`...)
-	switch len(value) {
-	case 1, 2, 4:
-		return strconv.AppendUint(b, unsigned(value), 10)
+	if it.long || len(it.value) > 4 {
+		return appendHex(b, it.value)
 	}
-	return appendHex(b, value)
+	return strconv.AppendUint(b, unsigned(it.value), 10)
 }
 
 // appendUnits appends the units of those elements that have one. The elements
@@ -95,19 +108,19 @@ func (p *protocol) appendUnits(b []byte, e elements) []byte {
 	b = append(b, `,"units":{`...)
 	start := len(b)
 	for {
-		id, value, more, err := e.next()
+		it, more, err := e.next()
 		if err != nil || !more {
 			return append(b, '}')
 		}
-		known := p.avl.match(id, value)
-		if known == nil || known.unit == "" {
+		k := p.name(it)
+		if k == nil || k.unit == "" {
 			continue
 		}
 		if len(b) > start {
 			b = append(b, ',')
 		}
-		b = append(b, known.key...)
-		b = appendString(b, known.unit)
+		b = append(b, k.key...)
+		b = appendString(b, k.unit)
 	}
 }
 

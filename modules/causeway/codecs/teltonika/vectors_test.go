@@ -155,12 +155,12 @@ func compareRecords(t *testing.T, data []byte, want *expected) {
 			t.Errorf("record %d generation %s, want %s", i, generation, w.GenerationType)
 		}
 		for _, e := range w.Elements {
-			id, value, more, err := r.elements.next()
-			if err != nil || !more || id != e.ID || hex.EncodeToString(value) != e.Value {
-				t.Errorf("record %d: element %d %x, want %d %s (%v)", i, id, value, e.ID, e.Value, err)
+			it, more, err := r.elements.next()
+			if err != nil || !more || it.id != e.ID || hex.EncodeToString(it.value) != e.Value {
+				t.Errorf("record %d: element %d %x, want %d %s (%v)", i, it.id, it.value, e.ID, e.Value, err)
 			}
 		}
-		if _, _, more, err := r.elements.next(); more || err != nil {
+		if _, more, err := r.elements.next(); more || err != nil {
 			t.Errorf("record %d has more elements (%v)", i, err)
 		}
 		b = r.elements.rest
