@@ -56,7 +56,7 @@ type variables struct {
 	ConfigFile  string `envconfig:"CAUSEWAY_CONFIG"`
 	Shutdown    int    `envconfig:"CAUSEWAY_SHUTDOWN_SECONDS" default:"8" min:"1" max:"600"`
 	TokenTTL    int    `envconfig:"CAUSEWAY_TOKEN_TTL_SECONDS" default:"3600" min:"10" max:"86400"`
-	BatchBytes  int    `envconfig:"CAUSEWAY_HUB_BATCH_BYTES" default:"65536" min:"1024" max:"262144"`
+	BatchBytes  int    `envconfig:"CAUSEWAY_HUB_BATCH_BYTES" default:"60000" min:"1024" max:"262144"`
 	Batches     int    `envconfig:"CAUSEWAY_HUB_BATCHES_IN_FLIGHT" default:"32" min:"1" max:"1000"`
 	QueueBytes  int    `envconfig:"CAUSEWAY_HUB_QUEUE_BYTES" default:"4194304" min:"65536" max:"1073741824"`
 	LingerMS    int    `envconfig:"CAUSEWAY_HUB_LINGER_MS" default:"5" min:"0" max:"1000"`

@@ -60,7 +60,7 @@ func TestTheRuntimesEnvironmentIsEnough(t *testing.T) {
 	want := Environment{
 		DataDir: "/var/lib/causeway", MetricsAddr: ":9600", LogLevel: "info",
 		Shutdown: 8 * time.Second, TokenTTL: time.Hour,
-		HubBatchBytes: 65536, HubBatchesInFlight: 32, HubQueueBytes: 4 << 20, HubLinger: 5 * time.Millisecond,
+		HubBatchBytes: 60000, HubBatchesInFlight: 32, HubQueueBytes: 4 << 20, HubLinger: 5 * time.Millisecond,
 		Hub: HubEnvironment{
 			Style: StyleWorkload, IoTHubHostName: "h.azure-devices.net", GatewayHostName: "edge",
 			DeviceID: "dev", ModuleID: "causeway", WorkloadURI: "unix:///var/run/iotedge/workload.sock",

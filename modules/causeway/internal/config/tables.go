@@ -21,7 +21,7 @@ func environmentVariables() []variable {
 			"has none and no last good one exists; without it a built-in document is used.",
 		"CAUSEWAY_SHUTDOWN_SECONDS":      "Longest drain after SIGTERM; Docker kills after 10 s unless told otherwise.",
 		"CAUSEWAY_TOKEN_TTL_SECONDS":     "Life of the SAS tokens that authenticate the module.",
-		"CAUSEWAY_HUB_BATCH_BYTES":       "Size at which a batch of messages leaves for the hub.",
+		"CAUSEWAY_HUB_BATCH_BYTES":       "Size at which a batch of messages leaves for the hub; one AMQP frame holds 65536.",
 		"CAUSEWAY_HUB_BATCHES_IN_FLIGHT": "Batches that may wait for the hub's answer at once; the hub grants 1000.",
 		"CAUSEWAY_HUB_QUEUE_BYTES": "Bytes of messages taken and not yet answered by the hub, before devices are " +
 			"made to wait.",
