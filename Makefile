@@ -118,6 +118,10 @@ $(GOLANGCI):
 	GOWORK=off GOFLAGS= GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(TOOLS)/golangci-lint $@
 
+.PHONY: docs
+docs: ## write the generated parts of docs/operations.md
+	go test -count=1 -run TestTheOperatorsPage ./tests/law -update
+
 .PHONY: clean
 clean: ## remove what was built and what runs left behind, tools excepted
 	rm -rf bin config .run

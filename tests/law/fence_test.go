@@ -1,11 +1,9 @@
 package law
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -55,21 +53,7 @@ func examples(text string) []string {
 // exists in the compiler's overlay only.
 func compileExample(t *testing.T, example string) (string, error) {
 	t.Helper()
-	module := filepath.Join(root(t), "modules", "causeway")
-	file := filepath.Join(t.TempDir(), "example.go")
-	if err := os.WriteFile(file, []byte(example), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	overlay, err := json.Marshal(map[string]any{
-		"Replace": map[string]string{filepath.Join(module, "example", "example.go"): file},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(list, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	module, list := overlay(t, "example", example)
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", os.DevNull, "-overlay", list, "./example")
 	cmd.Dir = module
 	out, err := cmd.CombinedOutput()

@@ -48,6 +48,7 @@ func All() []Law {
 		{"one-go-version", "what is built in the image is what was tested", oneGoVersion},
 		{"codecs", "a codec that is not listed or not described does not exist for its users", codecFolders},
 		{"metrics", "an operator reads the page, a dashboard reads the name", metricNames},
+		{"methods", "an operator types the name that the page gives", methodNames},
 		{"images", "an image runs as a number, checks itself, and opens the ports that it documents", images},
 		{"deployments", "a manifest that the tools or the edge agent refuse is found here, not on site", deployments},
 	}

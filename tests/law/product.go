@@ -3,8 +3,6 @@ package law
 import (
 	"encoding/json"
 	"fmt"
-	"go/ast"
-	"go/token"
 	"path"
 	"regexp"
 	"slices"
@@ -79,48 +77,6 @@ func sections(readme, text string) []Fault {
 			at = i
 		}
 	}
-	return faults
-}
-
-var metricName = regexp.MustCompile(`\bcauseway_[a-z0-9_]+\b`)
-
-// metricNames: the names in docs/operations.md are those in the code, no more and
-// no fewer. A name in the code is a string literal that begins with causeway_.
-func metricNames(t *Tree) []Fault {
-	const page = "docs/operations.md"
-	code := map[string]Fault{}
-	for _, src := range t.goes {
-		if src.Test || !under(src.Dir, causeway) {
-			continue
-		}
-		ast.Inspect(src.AST, func(n ast.Node) bool {
-			lit, ok := n.(*ast.BasicLit)
-			if !ok || lit.Kind != token.STRING {
-				return true
-			}
-			text := importPath(lit.Value)
-			if name := metricName.FindString(text); name != "" && name == text {
-				code[name] = Fault{src.Path, src.Line(lit), name + " is not in " + page}
-			}
-			return true
-		})
-	}
-	docs := map[string]bool{}
-	for _, name := range metricName.FindAllString(t.text[page], -1) {
-		docs[name] = true
-	}
-	var faults []Fault
-	for name, fault := range code {
-		if !docs[name] {
-			faults = append(faults, fault)
-		}
-	}
-	for name := range docs {
-		if _, ok := code[name]; !ok {
-			faults = append(faults, Fault{page, 0, name + " is in no string of the code"})
-		}
-	}
-	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.String(), b.String()) })
 	return faults
 }
 
