@@ -11,19 +11,37 @@ import (
 	"time"
 )
 
+// lockedBuffer is read while the flood's goroutine may write.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.buf.Reset()
+	return b.buf.String()
+}
+
 func TestTheFirstIsWrittenAtOnceAndTheRestTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out lockedBuffer
 		log, _ := testLogger(t, &out, "info")
 		flood := NewFlood(log, time.Second)
 		lines := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
-			got := strings.ReplaceAll(out.String(), "<4> 2026-11-22 04:24:23.123 +00:00 [WRN] - ", "")
+			got := strings.ReplaceAll(out.take(), "<4> 2026-11-22 04:24:23.123 +00:00 [WRN] - ", "")
 			if text := strings.Join(append(want, ""), "\n"); got != text {
 				t.Errorf("log is\n%swant\n%s", got, text)
 			}
-			out.Reset()
 		}
 		const key = "frame malformed listener=trackers"
 		flood.Warn(key, errors.New("first"), "device", "d1")
