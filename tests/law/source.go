@@ -88,11 +88,11 @@ func honestTests(t *Tree) []Fault {
 		fake := imports(src, "testing/synctest")
 		polling := pollers(src)
 		calls(src.AST, func(call *ast.CallExpr, name string) {
-			_, method, _ := strings.Cut(name, ".")
+			of, method, _ := strings.Cut(name, ".")
 			switch {
 			case name == "time.Sleep" && !fake && !polling[call]:
 				faults = append(faults, Fault{src.Path, src.Line(call), "time.Sleep: wait for the event"})
-			case method == "Skip" || method == "Skipf" || method == "SkipNow":
+			case (of == "t" || of == "b" || of == "f" || of == "tb") && strings.HasPrefix(method, "Skip"):
 				faults = append(faults, Fault{src.Path, src.Line(call), name + ": prove it or leave it out"})
 			}
 		})
