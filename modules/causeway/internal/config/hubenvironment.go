@@ -149,8 +149,8 @@ func parseConnectionString(text string) (HubEnvironment, error) {
 		{"ModuleId", h.ModuleID}, {"SharedAccessKey", key},
 	} {
 		if r.value == "" {
-			return HubEnvironment{}, fmt.Errorf("has no %s, must be HostName=...;GatewayHostName=...;"+
-				"DeviceId=...;ModuleId=...;SharedAccessKey=...", r.name)
+			return HubEnvironment{}, fmt.Errorf("has no %s, must have HostName, DeviceId, ModuleId and "+
+				"SharedAccessKey, and may have GatewayHostName", r.name)
 		}
 	}
 	if _, err := base64.StdEncoding.DecodeString(key); err != nil {

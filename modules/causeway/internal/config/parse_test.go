@@ -22,7 +22,9 @@ func mustParse(t *testing.T, text string) *Document {
 }
 
 func TestAnEmptyTwinIsACompleteDocumentWithoutListeners(t *testing.T) {
-	for _, text := range []string{`{}`, `{"$version":7,"$metadata":{"$lastUpdated":"x"}}`, `{"listeners":null,"log":null}`} {
+	for _, text := range []string{
+		`{}`, `{"$version":7,"$metadata":{"$lastUpdated":"x"}}`, `{"listeners":null,"log":null}`,
+	} {
 		doc := mustParse(t, text)
 		want := &Document{
 			SchemaVersion: "1.0",
@@ -50,8 +52,9 @@ func TestEveryDefaultOfAListenerIsFilledIn(t *testing.T) {
 	if got := doc.Listeners["a"]; !got.Equal(want) {
 		t.Errorf("listener is\n%+v, want\n%+v", got, want)
 	}
-	if got, want := doc.Routes["r"], (Route{Output: "o", Order: 100, Properties: map[string]string{}}); !reflect.DeepEqual(got, want) {
-		t.Errorf("route is %+v, want %+v", got, want)
+	route := Route{Output: "o", Order: 100, Properties: map[string]string{}}
+	if got := doc.Routes["r"]; !reflect.DeepEqual(got, route) {
+		t.Errorf("route is %+v, want %+v", got, route)
 	}
 }
 
@@ -67,8 +70,9 @@ func TestATLSListenerWithoutFilesUsesTheWorkloadAPI(t *testing.T) {
 func TestListenersAreEqualHoweverTheyAreWritten(t *testing.T) {
 	one := mustParse(t, `{"listeners":{"a":{"bind":"udp://:1","codec":"json",
 		"options":{"b":1.50,"a":{"y":[1,null],"x":"<&>"}},"limits":{"idleSeconds":1e2},"allow":["10.1.2.3/8"]}}}`)
-	two := mustParse(t, `{"listeners":{"a":{"codec":"json","ack":"stored","enabled":true,"device":null,"allow":["10.0.0.0/8"],
-		"limits":{"idleSeconds":100.0}, "bind":"udp://:1", "options": { "a":{"x":"<&>","y":[1,null],"gone":null}, "b":1.50 }}}}`)
+	two := mustParse(t, `{"listeners":{"a":{"codec":"json","ack":"stored","enabled":true,"device":null,
+		"allow":["10.0.0.0/8"], "limits":{"idleSeconds":100.0}, "bind":"udp://:1",
+		"options": { "a":{"x":"<&>","y":[1,null],"gone":null}, "b":1.50 }}}}`)
 	if !one.Listeners["a"].Equal(two.Listeners["a"]) {
 		t.Errorf("%+v\nis not\n%+v", one.Listeners["a"], two.Listeners["a"])
 	}

@@ -179,7 +179,8 @@ func (s *schema) explain(e *jsonschema.ValidationError, value any) string {
 		}
 		return fmt.Sprintf("is %s, must be one of %s", short(string(encode(value))), strings.Join(allowed, ", "))
 	case *kind.Minimum, *kind.Maximum:
-		return fmt.Sprintf("is %v, must be from %v to %v", short(string(encode(value))), node["minimum"], node["maximum"])
+		return fmt.Sprintf("is %s, must be from %v to %v", short(string(encode(value))),
+			node["minimum"], node["maximum"])
 	case *kind.Pattern:
 		return fmt.Sprintf("is %s, %v", short(string(encode(value))), node["patternErrorMessage"])
 	case *kind.Required:

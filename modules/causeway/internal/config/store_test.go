@@ -2,7 +2,9 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -75,7 +77,7 @@ func TestAnUnusableDirectoryIsAnErrorThatNamesIt(t *testing.T) {
 }
 
 func FuzzDecodeStored(f *testing.F) {
-	f.Add([]byte("causeway-config 1 version=1 bytes=2 sha256=44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\n{}"))
+	f.Add(fmt.Appendf(nil, storeFormat+"{}", 1, 2, sha256.Sum256([]byte("{}"))))
 	f.Add([]byte("causeway-config 1 version=-1 bytes=0 sha256=\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if body, _, err := decodeStored(data); err == nil && len(body) >= len(data) {

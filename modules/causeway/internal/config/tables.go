@@ -21,7 +21,7 @@ func environmentVariables() []variable {
 			"has none and no last good one exists; without it a built-in document is used.",
 		"CAUSEWAY_SHUTDOWN_SECONDS":      "Longest drain after SIGTERM; Docker kills after 10 s unless told otherwise.",
 		"CAUSEWAY_TOKEN_TTL_SECONDS":     "Life of the SAS tokens that authenticate the module.",
-		"CAUSEWAY_HUB_BATCH_BYTES":       "Size at which a batch of messages leaves for the hub; one AMQP frame holds 65536.",
+		"CAUSEWAY_HUB_BATCH_BYTES":       "Size at which a batch leaves for the hub; one AMQP frame holds 65536.",
 		"CAUSEWAY_HUB_BATCHES_IN_FLIGHT": "Batches that may wait for the hub's answer at once; the hub grants 1000.",
 		"CAUSEWAY_HUB_QUEUE_BYTES": "Bytes of messages taken and not yet answered by the hub, before devices are " +
 			"made to wait.",
@@ -40,8 +40,8 @@ func environmentVariables() []variable {
 	return append(list,
 		variable{"RuntimeLogLevel", "info", "Log level of the IoT Edge runtime, which sets it on every module."},
 		variable{"UpstreamProtocol", "Amqp", "Protocol to the edge hub: `Amqp`."},
-		variable{"EdgeHubConnectionString", "", "Connection string of this module, as the IoT Edge simulator sets it. " +
-			"Where it is set, it is used instead of the workload API."},
+		variable{"EdgeHubConnectionString", "", "Connection string of this module, as the IoT Edge simulator sets " +
+			"it. Where it is set, it is used instead of the workload API."},
 		variable{"IotHubConnectionString", "", "The same, looked at when `EdgeHubConnectionString` is empty."},
 		variable{"EdgeModuleCACertificateFile", "", "Path of the root certificate that is trusted with a connection " +
 			"string; without it those of the system are."},
@@ -108,6 +108,10 @@ func (s *schema) row(b *strings.Builder, path string, node map[string]any, neede
 
 func required(node map[string]any) []string {
 	list, _ := node["required"].([]any)
+	return texts(list)
+}
+
+func texts(list []any) []string {
 	names := make([]string, 0, len(list))
 	for _, name := range list {
 		names = append(names, fmt.Sprint(name))
@@ -125,6 +129,9 @@ func typeOf(node map[string]any) string {
 		return strings.Join(names, ", ")
 	}
 	name := fmt.Sprint(node["type"])
+	if names, ok := node["type"].([]any); ok {
+		name = strings.Join(texts(names), " or ")
+	}
 	if node["minimum"] != nil {
 		return fmt.Sprintf("%s, %v to %v", name, node["minimum"], node["maximum"])
 	}

@@ -122,7 +122,7 @@ func (f *Flood) sweep() {
 }
 
 func (f *Flood) write(key string, count uint64, err error, fields []string) {
-	e := f.log.Warn()
+	e := f.log.Warn() //nolint:zerologlint // sent below, after the fields
 	if count > 1 {
 		e = e.Uint64("times", count)
 	}

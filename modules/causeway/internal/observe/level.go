@@ -21,14 +21,12 @@ func NewLevel(name string) (*Level, error) {
 // Set changes the level to verbose, debug, info, warning, error or fatal, the
 // names of the IoT Edge runtime, in any case.
 func (l *Level) Set(name string) error {
+	var names []string
 	for _, s := range severities() {
 		if strings.EqualFold(name, s.name) {
 			l.aboveInfo.Store(int32(s.level - zerolog.InfoLevel))
 			return nil
 		}
-	}
-	names := make([]string, 0, len(severities()))
-	for _, s := range severities() {
 		names = append(names, s.name)
 	}
 	return fmt.Errorf("log level is %q, must be one of %s", name, strings.Join(names, ", "))

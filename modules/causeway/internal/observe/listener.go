@@ -23,7 +23,8 @@ type listenerVectors struct {
 
 func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 	counter := func(name, help string, more ...string) *prometheus.CounterVec {
-		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"listener"}, more...))
+		labels := append([]string{"listener"}, more...)
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 		register.MustRegister(v)
 		return v
 	}

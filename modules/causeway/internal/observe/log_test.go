@@ -18,52 +18,62 @@ import (
 )
 
 // testLogger writes at a fixed time.
-func testLogger(t testing.TB, w io.Writer, level string) (zerolog.Logger, *Level) {
-	t.Helper()
+func testLogger(tb testing.TB, w io.Writer, level string) (zerolog.Logger, *Level) {
+	tb.Helper()
 	l, err := NewLevel(level)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	at := time.Date(2026, 11, 22, 5, 24, 23, 123456789, time.FixedZone("", 3600))
 	return zerolog.New(&lineWriter{out: w, level: l, now: func() time.Time { return at }}).Sample(l), l
 }
 
 func TestALineHasTheFormOfTheRuntime(t *testing.T) {
-	const head = "2026-11-22 04:24:23.123 +00:00 "
-	for want, write := range map[string]func(zerolog.Logger){
-		"<6> " + head + "[INF] - listener opened listener=trackers port=5027": func(l zerolog.Logger) {
-			l.Info().Str("listener", "trackers").Int("port", 5027).Msg("listener opened")
+	for _, c := range []struct {
+		write func(l zerolog.Logger)
+		want  string // after the time
+	}{
+		{func(l zerolog.Logger) { l.Info().Str("listener", "trackers").Int("port", 5027).Msg("listener opened") },
+			"<6> [INF] - listener opened listener=trackers port=5027"},
+		{func(l zerolog.Logger) { l.Trace().Msg("x") }, "<7> [VRB] - x"},
+		{func(l zerolog.Logger) { l.Debug().Str("source", "hub").Int("a", 1).Msg("x") }, "<7> [DBG] [hub] - x a=1"},
+		{func(l zerolog.Logger) { l.Warn().Msg("x") }, "<4> [WRN] - x"},
+		{func(l zerolog.Logger) { l.Error().Err(errors.New(`it "broke"`)).Msg("x") }, `<3> [ERR] - x err="it \"broke\""`},
+		{func(l zerolog.Logger) { l.WithLevel(zerolog.FatalLevel).Msg("x") }, "<0> [FTL] - x"},
+		{func(l zerolog.Logger) { l.Log().Msg("no level") }, "<6> [INF] - no level"},
+		{func(l zerolog.Logger) { l.Info().Send() }, "<6> [INF] - "},
+		{func(l zerolog.Logger) { l.Info().Msg("two\nlines \"and\" more") }, `<6> [INF] - two\nlines "and" more`},
+		{func(l zerolog.Logger) { l.Info().Str("none", "").Str("space", "a b").Str("equals", "a=b").Msg("x") },
+			`<6> [INF] - x none="" space="a b" equals="a=b"`},
+		{func(l zerolog.Logger) { l.Info().Str("lines", "a\r\nb\t\u2028").Str("nul", "\x00").Msg("x") },
+			`<6> [INF] - x lines="a\r\nb\t\u2028" nul="\x00"`},
+		{func(l zerolog.Logger) { l.Info().Str("back", `a\b`).Str("word", "é").Msg("x") }, `<6> [INF] - x back="a\\b" word="é"`},
+		{func(l zerolog.Logger) { l.Info().Bool("yes", true).Float64("f", 1.5).Float64("n", math.NaN()).Msg("x") },
+			"<6> [INF] - x yes=true f=1.5 n=NaN"},
+		{func(l zerolog.Logger) { l.Info().Interface("no", nil).Dur("d", 1500*time.Millisecond).Msg("x") },
+			"<6> [INF] - x no=null d=1500"},
+		{func(l zerolog.Logger) {
+			l.Info().Strs("list", []string{"a", "b c"}).IPAddr("ip", net.IPv4(1, 2, 3, 4)).Msg("x")
 		},
-		"<7> " + head + "[VRB] - x":                    func(l zerolog.Logger) { l.Trace().Msg("x") },
-		"<7> " + head + "[DBG] [hub] - x a=1":          func(l zerolog.Logger) { l.Debug().Str("source", "hub").Int("a", 1).Msg("x") },
-		"<4> " + head + "[WRN] - x":                    func(l zerolog.Logger) { l.Warn().Msg("x") },
-		"<3> " + head + `[ERR] - x err="it \"broke\""`: func(l zerolog.Logger) { l.Error().Err(errors.New(`it "broke"`)).Msg("x") },
-		"<0> " + head + "[FTL] - x":                    func(l zerolog.Logger) { l.WithLevel(zerolog.FatalLevel).Msg("x") },
-		"<6> " + head + "[INF] - no level":             func(l zerolog.Logger) { l.Log().Msg("no level") },
-		"<6> " + head + "[INF] - ":                     func(l zerolog.Logger) { l.Info().Send() },
-		"<6> " + head + `[INF] - two\nlines "and" more`: func(l zerolog.Logger) {
-			l.Info().Msg("two\nlines \"and\" more")
+			`<6> [INF] - x list=["a","b c"] ip=1.2.3.4`},
+		{func(l zerolog.Logger) {
+			l.Info().Dict("o", zerolog.Dict().Dict("k", zerolog.Dict().Int("a", 1))).Msg("x")
 		},
-		"<6> " + head + `[INF] - x empty="" space="a b" equals="a=b" lines="a\r\nb\t\u2028" back="a\\b" word="é" nul="\x00"`: func(l zerolog.Logger) {
-			l.Info().Str("empty", "").Str("space", "a b").Str("equals", "a=b").Str("lines", "a\r\nb\t\u2028").
-				Str("back", `a\b`).Str("word", "é").Str("nul", "\x00").Msg("x")
-		},
-		"<6> " + head + `[INF] - x yes=true f=1.5 nan=NaN nothing=null d=1500 list=["a","b c"] o={"k":{"a":1}} ip=10.0.0.1 raw={ "a": [1, 2] } "a key"=1 "q\"k"=2`: func(l zerolog.Logger) {
-			l.Info().Bool("yes", true).Float64("f", 1.5).Float64("nan", math.NaN()).Interface("nothing", nil).
-				Dur("d", 1500*time.Millisecond).Strs("list", []string{"a", "b c"}).
-				Dict("o", zerolog.Dict().Dict("k", zerolog.Dict().Int("a", 1))).IPAddr("ip", net.IPv4(10, 0, 0, 1)).
-				RawJSON("raw", []byte("{\n\"a\": [1,\n2] }")).Int("a key", 1).Int(`q"k`, 2).Msg("x")
-		},
-		"<6> " + head + "[INF] - child link=7 device=d": func(l zerolog.Logger) {
+			`<6> [INF] - x o={"k":{"a":1}}`},
+		{func(l zerolog.Logger) { l.Info().RawJSON("raw", []byte("{\n\"a\": [1,\n2] }")).Msg("x") },
+			`<6> [INF] - x raw={ "a": [1, 2] }`},
+		{func(l zerolog.Logger) { l.Info().Int("a key", 1).Int(`q"k`, 2).Msg("x") }, `<6> [INF] - x "a key"=1 "q\"k"=2`},
+		{func(l zerolog.Logger) {
 			child := l.With().Int("link", 7).Logger()
 			child.Info().Str("device", "d").Msg("child")
-		},
+		}, "<6> [INF] - child link=7 device=d"},
 	} {
 		var out bytes.Buffer
 		log, _ := testLogger(t, &out, "verbose")
-		write(log)
-		if got := out.String(); got != want+"\n" {
-			t.Errorf("got  %q\nwant %q", got, want+"\n")
+		c.write(log)
+		want := strings.Replace(c.want, "> ", "> 2026-11-22 04:24:23.123 +00:00 ", 1) + "\n"
+		if got := out.String(); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
-func compileRules(t testing.TB, rules ...Rule) *Table {
-	t.Helper()
+func compileRules(tb testing.TB, rules ...Rule) *Table {
+	tb.Helper()
 	table, faults := Compile(rules)
 	if faults != nil {
-		t.Fatal(faults)
+		tb.Fatal(faults)
 	}
 	return table
 }
@@ -25,7 +25,8 @@ func tracker() *message.Message {
 	return &message.Message{
 		Device: "356307042441013", Listener: "trackers", Codec: "teltonika", Output: "telemetry",
 		ContentType: "application/json", ContentEncoding: "utf-8",
-		Body:       []byte(`{"speed":80,"deep":{"er":[1,2,{"x":"y"}]},"flag":true,"none":null,"name":"n","list":[1,5,9]}`),
+		Body: []byte(`{"speed":80,"deep":{"er":[1,2,{"x":"y"}]},"flag":true,"none":null,"name":"n",
+			"list":[1,5,9]}`),
 		Properties: []message.Property{{Name: "kind", Value: "alarm"}, {Name: "level", Value: "3"}},
 	}
 }
@@ -166,7 +167,9 @@ func TestEveryFaultyRuleIsReportedByName(t *testing.T) {
 }
 
 func TestOneMessagesPropertiesAndBodyAreNotSeenByTheNext(t *testing.T) {
-	table := compileRules(t, Rule{Name: "r", When: "message.properties.kind == 'alarm' or message.body.speed == 80", Output: "x"})
+	table := compileRules(t, Rule{
+		Name: "r", When: "message.properties.kind == 'alarm' or message.body.speed == 80", Output: "x",
+	})
 	table.Apply(tracker())
 	m := tracker()
 	m.Properties, m.Body = nil, []byte(`{}`)

@@ -54,7 +54,8 @@ func (w *worker) body(t *Table, m *message.Message) any {
 		return w.empty
 	}
 	if len(m.Body) > maxBody {
-		t.fail(fmt.Errorf("body of device %s has %d bytes, conditions look at most at %d", m.Device, len(m.Body), maxBody))
+		t.fail(fmt.Errorf("body of device %s has %d bytes, conditions look at no more than %d",
+			m.Device, len(m.Body), maxBody))
 		return w.empty
 	}
 	var body any
