@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -170,8 +171,12 @@ func (g *Gateway) current() *config.Document {
 // the hub has said anything. It tells whether there was one.
 func (g *Gateway) restore(ctx context.Context) bool {
 	desired, version, err := g.store.Load()
+	if errors.Is(err, config.ErrNone) {
+		g.log.Info().Msg("first start: no last good configuration yet")
+		return false
+	}
 	if err != nil {
-		g.log.Warn().Err(err).Msg("no last good configuration")
+		g.log.Error().Err(err).Msg("last good configuration not read")
 		return false
 	}
 	p, faults := g.compile(ctx, desired)

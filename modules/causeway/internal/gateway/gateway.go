@@ -124,6 +124,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		if server, err = observe.Serve(ctx, addr, g.observers.metrics, g); err != nil {
 			return err
 		}
+		g.log.Info().Str("addr", server.Addr().String()).Msg("metrics open")
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -145,7 +145,8 @@ func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at
 	device := m.Device
 	if device == "" {
 		device = s.Device()
-	} else if device != l.device {
+	}
+	if device != l.device {
 		if err := checkDevice(device); err != nil {
 			return fmt.Errorf("%w: %w", message.ErrRefused, err)
 		}
