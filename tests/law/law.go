@@ -40,6 +40,7 @@ func All() []Law {
 		{"no-init", "what happens before main cannot be ordered, tested or refused", noInit},
 		{"no-panic", "one device's bad frame must not end the gateway", noPanic},
 		{"honest-tests", "a skipped test proves nothing, and a test that sleeps is slow or flaky", honestTests},
+		{"loopback", "a test that listens on all addresses, or on a port of its own, fails beside another", loopback},
 		{"leak-check", "a goroutine that outlives its owner is found by the test, or by the customer", leakCheck},
 		{"verified-tls", "a connection that is not verified is not a connection to the hub", verifiedTLS},
 		{"no-leftovers", "paths of one machine, keys and unfinished work do not belong to the product", noLeftovers},

@@ -100,6 +100,32 @@ func honestTests(t *Tree) []Fault {
 	return faults
 }
 
+// loopback: a test listens on 127.0.0.1 or [::1], on a port that the system gives.
+func loopback(t *Tree) []Fault {
+	var faults []Fault
+	for _, src := range t.goes {
+		if !src.Test && !strings.HasPrefix(src.Dir, "tests/e2e") {
+			continue
+		}
+		calls(src.AST, func(call *ast.CallExpr, name string) {
+			if !strings.Contains(name, "Listen") {
+				return
+			}
+			for _, arg := range call.Args {
+				address, lit := text(arg)
+				colon := strings.LastIndex(address, ":")
+				if lit == nil || colon < 0 || strings.Contains(address, "/") {
+					continue
+				}
+				if host := address[:colon]; host != "127.0.0.1" && host != "[::1]" || address[colon:] != ":0" {
+					faults = append(faults, Fault{src.Path, src.Line(lit), address + ": listen on 127.0.0.1:0"})
+				}
+			}
+		})
+	}
+	return faults
+}
+
 // pollers returns the sleeps of functions of at most 20 lines that also look at
 // the clock or at a context.
 func pollers(src *Source) map[*ast.CallExpr]bool {
