@@ -3,6 +3,7 @@ package amqp
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -231,32 +232,50 @@ func (c *Conn) read() error {
 	}()
 	for {
 		c.arm()
-		kind, channel, body, err := c.in.next()
-		if err == nil && kind != frameAMQP {
-			err = malformed("frame of type %d after open", kind)
-		}
-		var p any
-		if err == nil && len(body) > 0 {
-			if p, err = parseBody(body); err != nil {
-				c.Close(&Error{Condition: CondDecode, Description: err.Error()})
+		channel, p, err := c.nextPerformative()
+		if err == nil {
+			done, err := c.handle(channel, p)
+			if err != nil {
+				c.linger()
+			}
+			if done {
 				return err
 			}
+			continue
 		}
+		var wrong *Error
 		switch {
+		case errors.As(err, &wrong):
+			c.Close(wrong)
+			c.linger()
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			c.Close(&Error{Condition: CondResourceLimit, Description: "local-idle-timeout expired"})
-			return err
-		case errors.Is(err, ErrMalformed):
-			c.Close(&Error{Condition: CondFraming, Description: err.Error()})
-			return err
-		case err != nil:
-			return err
 		}
-		if done, err := c.handle(channel, p); done {
-			return err
-		}
+		return err
 	}
 }
+
+// nextPerformative returns nil for a heartbeat. An *Error is what to tell the client.
+func (c *Conn) nextPerformative() (channel uint16, p any, err error) {
+	kind, channel, body, err := c.in.next()
+	if err == nil && kind != frameAMQP {
+		err = malformed("frame of type %d after open", kind)
+	}
+	if errors.Is(err, ErrMalformed) {
+		return 0, nil, &Error{Condition: CondFraming, Description: err.Error()}
+	}
+	if err != nil || len(body) == 0 {
+		return 0, nil, err
+	}
+	if p, err = parseBody(body); err != nil {
+		return 0, nil, &Error{Condition: CondDecode, Description: err.Error()}
+	}
+	return channel, p, nil
+}
+
+// linger reads on after an error was told, until the client hangs up or the grace is
+// over: to close a socket that holds unread bytes would cut off what was told.
+func (c *Conn) linger() { _, _ = io.Copy(io.Discard, c.in.in) }
 
 // arm sets the deadline of the next read, unless close has set one.
 func (c *Conn) arm() {
@@ -270,15 +289,13 @@ func (c *Conn) arm() {
 	}
 }
 
-// handle takes one performative; nil is a heartbeat. It returns true at the end.
+// handle takes one performative; nil is a heartbeat. It returns true at the end, with
+// the error that the client was told if there is one.
 func (c *Conn) handle(channel uint16, p any) (done bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if cl, ok := p.(*Close); ok {
+	if _, ok := p.(*Close); ok {
 		c.closeLocked(nil, true)
-		if cl.Err != nil {
-			return true, cl.Err
-		}
 		return true, nil
 	}
 	if p == nil || c.isClosing {

@@ -1,4 +1,4 @@
-package amqp_test
+package amqp
 
 import (
 	"bytes"
@@ -6,98 +6,94 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	client "github.com/Azure/go-amqp"
-
-	"github.com/causeway-iot/causeway/tests/simulator/amqp"
 )
 
 // node is a Handler with knobs: the functions that are nil are not called.
 type node struct {
-	mu           sync.Mutex
-	connected    func(*amqp.Conn) error
-	attach       func(*amqp.Link) (amqp.Terms, error)
-	disconnected chan *amqp.Conn
+	connected    func(*Conn) error
+	attach       func(*Link) (Terms, error)
+	disconnected chan *Conn
 }
 
-func (n *node) Connected(c *amqp.Conn) error {
+func (n *node) Connected(c *Conn) error {
 	if n.connected != nil {
 		return n.connected(c)
 	}
 	return nil
 }
 
-func (n *node) Attach(_ context.Context, l *amqp.Link) (amqp.Terms, error) { return n.attach(l) }
+func (n *node) Attach(_ context.Context, l *Link) (Terms, error) { return n.attach(l) }
 
-func (n *node) Disconnected(c *amqp.Conn) {
+func (n *node) Disconnected(c *Conn) {
 	if n.disconnected != nil {
 		n.disconnected <- c
 	}
 }
 
 // accepting is what a link gets that has its messages accepted.
-func accepting(deliver func(*amqp.Delivery)) amqp.Terms {
-	return amqp.Terms{
-		SenderMode: amqp.SenderMixed, Credit: 1000, MaxMessageSize: 1 << 20,
-		Deliver: func(_ context.Context, d *amqp.Delivery) { deliver(d) },
+func accepting(deliver func(*Delivery)) Terms {
+	return Terms{
+		SenderMode: SenderMixed, Credit: 1000, MaxMessageSize: 1 << 20,
+		Deliver: func(_ context.Context, d *Delivery) { deliver(d) },
 	}
 }
 
 // start serves the handler and returns the address. All is over when the test is.
-func start(t testing.TB, srv *amqp.Server) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func start(tb testing.TB, srv *Server) string {
+	tb.Helper()
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ctx, l) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("serve: %v", err)
+			tb.Errorf("serve: %v", err)
 		}
 	})
 	return l.Addr().String()
 }
 
-func dial(t testing.TB, addr string, o *client.ConnOptions) *client.Conn {
-	t.Helper()
-	c, err := client.Dial(testContext(t), "amqp://"+addr, o)
+func dial(tb testing.TB, addr string, o *client.ConnOptions) *client.Conn {
+	tb.Helper()
+	c, err := client.Dial(testContext(tb), "amqp://"+addr, o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
+	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
 
-func session(t testing.TB, c *client.Conn) *client.Session {
-	t.Helper()
-	s, err := c.NewSession(testContext(t), nil)
+func newSession(tb testing.TB, c *client.Conn) *client.Session {
+	tb.Helper()
+	s, err := c.NewSession(testContext(tb), nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
 
 // testContext is long enough for anything that is not stuck.
-func testContext(t testing.TB) context.Context {
-	t.Helper()
+func testContext(tb testing.TB) context.Context {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	t.Cleanup(cancel)
+	tb.Cleanup(cancel)
 	return ctx
 }
 
 func TestAMessageOfManyFramesArrivesWholeAndIsAccepted(t *testing.T) {
-	got := make(chan *amqp.Delivery, 1)
-	addr := start(t, &amqp.Server{Handler: &node{attach: func(*amqp.Link) (amqp.Terms, error) {
-		return accepting(func(d *amqp.Delivery) { d.Settle(&amqp.Accepted{}); got <- d }), nil
+	got := make(chan *Delivery, 1)
+	addr := start(t, &Server{Handler: &node{attach: func(*Link) (Terms, error) {
+		return accepting(func(d *Delivery) { d.Settle(&Accepted{}); got <- d }), nil
 	}}})
-	s := session(t, dial(t, addr, &client.ConnOptions{MaxFrameSize: 4096}))
+	s := newSession(t, dial(t, addr, &client.ConnOptions{MaxFrameSize: 4096}))
 	snd, err := s.NewSender(testContext(t), "somewhere", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +102,7 @@ func TestAMessageOfManyFramesArrivesWholeAndIsAccepted(t *testing.T) {
 	if err := snd.Send(testContext(t), client.NewMessage(body), nil); err != nil {
 		t.Fatal(err)
 	}
-	var m amqp.Message
+	var m Message
 	if err := m.Unmarshal((<-got).Data); err != nil {
 		t.Fatal(err)
 	}
@@ -116,12 +112,12 @@ func TestAMessageOfManyFramesArrivesWholeAndIsAccepted(t *testing.T) {
 }
 
 func TestARejectionReachesTheSenderWithItsCondition(t *testing.T) {
-	addr := start(t, &amqp.Server{Handler: &node{attach: func(*amqp.Link) (amqp.Terms, error) {
-		return accepting(func(d *amqp.Delivery) {
-			d.Settle(&amqp.Rejected{Err: &amqp.Error{Condition: amqp.CondNotAllowed, Description: "no"}})
+	addr := start(t, &Server{Handler: &node{attach: func(*Link) (Terms, error) {
+		return accepting(func(d *Delivery) {
+			d.Settle(&Rejected{Err: &Error{Condition: CondNotAllowed, Description: "no"}})
 		}), nil
 	}}})
-	snd, err := session(t, dial(t, addr, nil)).NewSender(testContext(t), "x", nil)
+	snd, err := newSession(t, dial(t, addr, nil)).NewSender(testContext(t), "x", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,10 +132,10 @@ func TestARejectionReachesTheSenderWithItsCondition(t *testing.T) {
 }
 
 func TestARefusedAttachIsAttachedAndDetachedWithTheCondition(t *testing.T) {
-	addr := start(t, &amqp.Server{Handler: &node{attach: func(*amqp.Link) (amqp.Terms, error) {
-		return amqp.Terms{}, &amqp.Error{Condition: amqp.CondNotAllowed, Description: "Matching template not found"}
+	addr := start(t, &Server{Handler: &node{attach: func(*Link) (Terms, error) {
+		return Terms{}, &Error{Condition: CondNotAllowed, Description: "Matching template not found"}
 	}}})
-	s := session(t, dial(t, addr, nil))
+	s := newSession(t, dial(t, addr, nil))
 	_, sendErr := s.NewSender(testContext(t), "x", nil)
 	_, receiveErr := s.NewReceiver(testContext(t), "x", nil)
 	for _, err := range []error{sendErr, receiveErr} {
@@ -149,45 +145,26 @@ func TestARefusedAttachIsAttachedAndDetachedWithTheCondition(t *testing.T) {
 	}
 }
 
-func TestAMessageOverTheSizeLimitDetachesTheLink(t *testing.T) {
-	addr := start(t, &amqp.Server{Handler: &node{attach: func(*amqp.Link) (amqp.Terms, error) {
-		terms := accepting(func(d *amqp.Delivery) { d.Settle(&amqp.Accepted{}) })
-		// The client keeps to what it is told, so it is told nothing.
-		terms.MaxMessageSize = 0
-		return terms, nil
-	}}})
-	// go-amqp refuses to send more than the server's limit, so the limit is the one
-	// that it set itself.
-	s := session(t, dial(t, addr, nil))
-	snd, err := s.NewSender(testContext(t), "x", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := snd.Send(testContext(t), client.NewMessage(make([]byte, 2<<20)), nil); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestOutgoingMessagesWaitForCredit(t *testing.T) {
-	links := make(chan *amqp.Link, 1)
-	addr := start(t, &amqp.Server{Handler: &node{attach: func(l *amqp.Link) (amqp.Terms, error) {
+	links := make(chan *Link, 1)
+	addr := start(t, &Server{Handler: &node{attach: func(l *Link) (Terms, error) {
 		links <- l
-		return amqp.Terms{SenderMode: amqp.SenderMixed}, nil
+		return Terms{SenderMode: SenderMixed}, nil
 	}}})
-	s := session(t, dial(t, addr, &client.ConnOptions{MaxFrameSize: 1024}))
+	s := newSession(t, dial(t, addr, &client.ConnOptions{MaxFrameSize: 1024}))
 	r, err := s.NewReceiver(testContext(t), "x", &client.ReceiverOptions{Credit: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	outcomes := make(chan amqp.DeliveryState, 3)
-	m := amqp.Message{Data: [][]byte{bytes.Repeat([]byte("x"), 5000)}}
+	outcomes := make(chan DeliveryState, 3)
+	m := Message{Data: [][]byte{bytes.Repeat([]byte("x"), 5000)}}
 	data, err := m.Append(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := <-links
 	for range 3 {
-		if err := l.Send(&amqp.Outgoing{Data: data, Settled: func(o amqp.DeliveryState) { outcomes <- o }}); err != nil {
+		if err := l.Send(&Outgoing{Data: data, Settled: func(o DeliveryState) { outcomes <- o }}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,10 +188,10 @@ func TestOutgoingMessagesWaitForCredit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, ok := (<-outcomes).(*amqp.Accepted); !ok {
+	if _, ok := (<-outcomes).(*Accepted); !ok {
 		t.Error("the first was not accepted")
 	}
-	if _, ok := (<-outcomes).(*amqp.Released); !ok {
+	if _, ok := (<-outcomes).(*Released); !ok {
 		t.Error("the second was not released")
 	}
 	if r.Prefetched() != nil {

@@ -28,7 +28,6 @@ const (
 	CondResourceLocked Symbol = "amqp:resource-locked"
 	CondFraming        Symbol = "amqp:connection:framing-error"
 	CondForced         Symbol = "amqp:connection:forced"
-	CondWindow         Symbol = "amqp:session:window-violation"
 	CondHandleInUse    Symbol = "amqp:session:handle-in-use"
 	CondUnattached     Symbol = "amqp:session:unattached-handle"
 	CondDetachForced   Symbol = "amqp:link:detach-forced"

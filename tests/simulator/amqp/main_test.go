@@ -1,4 +1,4 @@
-package amqp_test
+package amqp
 
 import (
 	"testing"

@@ -68,7 +68,10 @@ func (l *Link) pump() {
 	c := s.conn
 	for len(l.waiting) > 0 && l.live {
 		o := l.waiting[0]
-		if !o.open && (l.credit == 0 || l.unsettled >= maxUnsettled) || s.outWindow == 0 {
+		if !o.open && l.credit == 0 {
+			break
+		}
+		if !o.open && l.unsettled >= maxUnsettled || s.outWindow == 0 {
 			return
 		}
 		if len(c.out) > maxOut {

