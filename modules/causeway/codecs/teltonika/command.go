@@ -69,7 +69,7 @@ func (d *stream) Command(c codec.Command, out *codec.Outcome) error {
 	if out.Scratch, err = d.appendCommand(out.Scratch, text); err != nil {
 		return err
 	}
-	out.Reply = out.Scratch[at:]
+	out.Reply = out.Scratch[at:len(out.Scratch):len(out.Scratch)]
 	d.pending = next
 	return nil
 }

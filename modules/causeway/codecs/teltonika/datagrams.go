@@ -72,7 +72,7 @@ func (d *datagrams) Receive(f codec.Frame, out *codec.Outcome) error {
 	}
 	at := len(out.Scratch)
 	out.Scratch = append(out.Scratch, 0, 5, byte(h.packet>>8), byte(h.packet), 1, h.avl, data[1])
-	out.Ack = out.Scratch[at:]
+	out.Ack = out.Scratch[at:len(out.Scratch):len(out.Scratch)]
 	return nil
 }
 

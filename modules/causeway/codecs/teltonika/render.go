@@ -79,7 +79,7 @@ func (p *protocol) appendElements(b []byte, r *record) (body, rest []byte, err e
 // name returns the property of the element, or nil where it has none or names
 // are not wanted.
 func (p *protocol) name(it item) *known {
-	if p.options.Names != "name" {
+	if !p.named {
 		return nil
 	}
 	return p.avl.match(it)

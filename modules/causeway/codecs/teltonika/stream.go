@@ -78,7 +78,7 @@ func (d *stream) packet(b []byte, out *codec.Outcome) error {
 		}
 		at := len(out.Scratch)
 		out.Scratch = binary.BigEndian.AppendUint32(out.Scratch, uint32(data[1]))
-		out.Ack = out.Scratch[at:]
+		out.Ack = out.Scratch[at:len(out.Scratch):len(out.Scratch)]
 		return nil
 	}
 	return d.texts(s, &d.pending, d.imei, out)

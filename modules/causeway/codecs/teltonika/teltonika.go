@@ -21,6 +21,8 @@ type protocol struct {
 	options options
 	crc     *crcTable
 	avl     *dictionary
+	// named: elements are told by name, where they have one.
+	named bool
 }
 
 // New compiles the options of a listener; it is a [codec.Factory]. An unknown
@@ -35,7 +37,7 @@ func New(raw json.RawMessage) (codec.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &protocol{options: o, crc: newCRCTable(), avl: avl}, nil
+	return &protocol{options: o, crc: newCRCTable(), avl: avl, named: o.Names == "name"}, nil
 }
 
 // Begin implements codec.Codec. Datagrams carry a header of their own and no

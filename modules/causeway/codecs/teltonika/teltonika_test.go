@@ -12,20 +12,33 @@ import (
 
 const imei = "352093086403655"
 
-var arrival = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant of the tests
+// arrival is when the frames of the tests arrive.
+func arrival() time.Time { return time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC) }
 
-// begin starts a dialogue with these options, "" for none.
-func begin(tb testing.TB, options, transport string) codec.Dialogue {
+// compile makes a codec with these options, "" for none.
+func compile(tb testing.TB, options string) codec.Codec {
 	tb.Helper()
 	c, err := New(json.RawMessage(options))
 	if err != nil {
 		tb.Fatalf("New(%s): %v", options, err)
 	}
+	return c
+}
+
+// dialogue starts a link.
+func dialogue(tb testing.TB, c codec.Codec, transport string) codec.Dialogue {
+	tb.Helper()
 	d, err := c.Begin(codec.Peer{Listener: "trackers", Transport: transport})
 	if err != nil {
 		tb.Fatalf("Begin: %v", err)
 	}
 	return d
+}
+
+// begin starts a dialogue with these options.
+func begin(tb testing.TB, options, transport string) codec.Dialogue {
+	tb.Helper()
+	return dialogue(tb, compile(tb, options), transport)
 }
 
 // loggedIn starts a TCP dialogue whose device has logged in.
@@ -40,7 +53,7 @@ func loggedIn(tb testing.TB, options string) *stream {
 func receive(tb testing.TB, d codec.Dialogue, frame []byte) *codec.Outcome {
 	tb.Helper()
 	out := &codec.Outcome{}
-	if err := d.Receive(codec.Frame{Bytes: frame, At: arrival}, out); err != nil {
+	if err := d.Receive(codec.Frame{Bytes: frame, At: arrival()}, out); err != nil {
 		tb.Fatalf("Receive(%x): %v", frame, err)
 	}
 	return out
@@ -51,7 +64,7 @@ func receive(tb testing.TB, d codec.Dialogue, frame []byte) *codec.Outcome {
 func refuse(tb testing.TB, d codec.Dialogue, frame []byte, want error) *codec.Outcome {
 	tb.Helper()
 	out := &codec.Outcome{}
-	err := d.Receive(codec.Frame{Bytes: frame, At: arrival}, out)
+	err := d.Receive(codec.Frame{Bytes: frame, At: arrival()}, out)
 	if !errors.Is(err, want) {
 		tb.Fatalf("Receive(%x): %v, want %v", frame, err, want)
 	}
@@ -139,11 +152,7 @@ func TestADatagramIsAcknowledgedByItsIds(t *testing.T) {
 }
 
 func TestOnlyKnownTransportsBegin(t *testing.T) {
-	c, err := New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Begin(codec.Peer{Transport: "serial"}); err == nil {
+	if _, err := compile(t, "").Begin(codec.Peer{Transport: "serial"}); err == nil {
 		t.Error("Begin accepts the transport serial")
 	}
 }

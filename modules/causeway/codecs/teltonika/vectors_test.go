@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
@@ -261,7 +260,7 @@ func TestTheVectorsThatAnotherDecoderRefusesFollowTheSpecification(t *testing.T)
 				t.Errorf("Split takes %d of %d bytes (%v)", n, len(frame), err)
 			}
 			out := &codec.Outcome{}
-			if err := d.Receive(codec.Frame{Bytes: frame, At: time.Now()}, out); !errors.Is(err, want.err) {
+			if err := d.Receive(codec.Frame{Bytes: frame, At: arrival()}, out); !errors.Is(err, want.err) {
 				t.Fatalf("%v, want %v: %s", err, want.err, want.why)
 			}
 			if want.err != nil {
@@ -276,7 +275,7 @@ func TestTheVectorsThatAnotherDecoderRefusesFollowTheSpecification(t *testing.T)
 				}
 			}
 			udp := begin(t, "", "udp")
-			_ = udp.Receive(codec.Frame{Bytes: frame, At: arrival}, &codec.Outcome{})
+			_ = udp.Receive(codec.Frame{Bytes: frame, At: arrival()}, &codec.Outcome{})
 		})
 	}
 }
