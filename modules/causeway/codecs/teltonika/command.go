@@ -133,7 +133,7 @@ func (p *pending) finish(t text) codec.Result {
 	case done.desired != nil:
 		r.Payload, r.Err = confirmed(done.desired, string(t.data))
 	default:
-		r.Payload = append(appendString([]byte(`{"response":`), t.data), '}')
+		r.Payload = append(appendText([]byte{'{'}, `"response":`, t.data), '}')
 	}
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
@@ -134,6 +135,9 @@ func (d *dictionary) match(e item) *known {
 	}
 	if n := len(e.value); k.kind < kindASCII && (n == 0 || n > 8 || n > 4 && k.mul > 1) {
 		return nil // no number, or one that would leave 64 bits when scaled
+	}
+	if k.kind == kindASCII && !utf8.Valid(e.value) {
+		return nil // as text it would lose bytes
 	}
 	return k
 }

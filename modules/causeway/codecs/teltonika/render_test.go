@@ -78,17 +78,22 @@ func TestAnElementOfAnotherWidthKeepsItsNumber(t *testing.T) {
 		"event":5,"io":{"avl_4":1,"avl_331":1,"avl_60000":4294967295,"avl_5":"0102030405060708","avl_60001":""}}`)
 }
 
-func TestATextElementIsEscaped(t *testing.T) {
+func TestATextElementIsEscapedAndBytesThatAreNoneAreKept(t *testing.T) {
 	out := receive(t, loggedIn(t, ""), packetOf(dataOf(codec8Extended, point{items: []sent{
-		{id: 256, value: []byte("WVW\"\\\x01\xFFé\x00\x00"), long: true},
+		{id: 256, value: []byte("WVW\"\\\x01é\x00\x00"), long: true},
+		{id: 281, value: []byte{'P', 0xFF}, long: true},
 	}})))
-	var body struct{ IO struct{ VIN string } }
-	if err := json.Unmarshal(out.Messages[0].Body, &body); err != nil {
-		t.Fatalf("%s: %v", out.Messages[0].Body, err)
-	}
-	if want := "WVW\"\\\x01\uFFFDé"; body.IO.VIN != want {
-		t.Errorf("%q, want %q", body.IO.VIN, want)
-	}
+	same(t, out.Messages[0].Body, `{"timestamp":"1970-01-01T00:00:00.000Z","priority":"low","position":`+nowhere+`,
+		"event":0,"io":{"vin":"WVW\"\\\u0001é","avl_281":"50ff"}}`)
+}
+
+func TestABinaryTextIsKeptBesides(t *testing.T) {
+	d := loggedIn(t, "")
+	out := receive(t, d, packetOf(textOf(codec12, typeResponse, []byte{'a', 0xFF})))
+	same(t, out.Messages[0].Body, `{"text":"a\ufffd","hex":"61ff"}`)
+	command(t, d, "getver", "")
+	r := answer(t, d, textOf(codec12, typeResponse, []byte{0x80}))
+	same(t, r.Payload, `{"response":"\ufffd","hex":"80"}`)
 }
 
 func TestABrokenClockHasNoTimestamp(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
@@ -122,8 +123,7 @@ func addText(id byte, t text, s batch, imei string, out *codec.Outcome) {
 	}
 	if t.kind == typeResponse || id == codec15 {
 		m.Set("kind", "text")
-		b = append(b, `"text":`...)
-		b = appendString(b, t.data)
+		b = appendText(b, `"text":`, t.data)
 	} else {
 		m.Set("kind", "data")
 		b = append(b, `"type":`...)
@@ -141,4 +141,16 @@ func addText(id byte, t text, s batch, imei string, out *codec.Outcome) {
 	if s.badCRC {
 		m.Set("crc", "bad")
 	}
+}
+
+// appendText appends what a device wrote as a member of a JSON object. Bytes that
+// are no UTF-8, as from a binary serial port, stand besides under "hex".
+func appendText(b []byte, member string, data []byte) []byte {
+	b = append(b, member...)
+	b = appendString(b, data)
+	if !utf8.Valid(data) {
+		b = append(b, `,"hex":`...)
+		b = appendHex(b, data)
+	}
+	return b
 }
