@@ -61,7 +61,7 @@ func compile(when string) (*vm.Program, uses, error) {
 		return nil, uses{}, oneLine(err)
 	}
 	var in inspection
-	in.node(tree.Node, false)
+	in.node(tree.Node, 0)
 	if in.err != nil {
 		return nil, uses{}, in.err
 	}
@@ -78,10 +78,14 @@ func compile(when string) (*vm.Program, uses, error) {
 	return program, in.uses, nil
 }
 
+// maxPredicates is how deep predicates nest: an array within each element of an
+// array. Three of literal lists over a large body took minutes.
+const maxPredicates = 2
+
 // inspection walks a syntax tree before it is compiled. It learns what the
 // condition looks at, and refuses what could take more time than in proportion to
-// the body: ranges, variables, and the body inside a predicate (where the rest of
-// the message and the element itself may be used).
+// the body: ranges, variables, deep predicates, and inside a predicate the body and
+// literal lists (where the rest of the message and the element itself may be used).
 type inspection struct {
 	uses
 	err error
@@ -93,7 +97,7 @@ func (in *inspection) refuse(format string, args ...any) {
 	}
 }
 
-func (in *inspection) node(node ast.Node, predicate bool) {
+func (in *inspection) node(node ast.Node, predicates int) {
 	switch n := node.(type) {
 	case *ast.IdentifierNode:
 		// The member node below has dealt with "message.name".
@@ -101,7 +105,7 @@ func (in *inspection) node(node ast.Node, predicate bool) {
 			in.refuse("%s must be message followed by a name, as message.device", n.Value)
 		}
 	case *ast.MemberNode:
-		in.member(n, predicate)
+		in.member(n, predicates)
 		return
 	case *ast.VariableDeclaratorNode:
 		in.refuse("let is not part of conditions")
@@ -114,13 +118,25 @@ func (in *inspection) node(node ast.Node, predicate bool) {
 		if !slices.Contains(builtins(), n.Name) {
 			in.refuse("function %s is not part of conditions", n.Name)
 		}
+		if list, ok := firstArgument(n).(*ast.ArrayNode); ok && predicates > 0 {
+			in.refuse("a list of %d cannot be searched inside a predicate, except with in", len(list.Nodes))
+		}
 	case *ast.PredicateNode:
-		predicate = true
+		if predicates++; predicates > maxPredicates {
+			in.refuse("predicates may nest %d deep", maxPredicates)
+		}
 	}
-	in.children(node, predicate)
+	in.children(node, predicates)
 }
 
-func (in *inspection) member(n *ast.MemberNode, predicate bool) {
+func firstArgument(n *ast.BuiltinNode) ast.Node {
+	if len(n.Arguments) == 0 {
+		return nil
+	}
+	return n.Arguments[0]
+}
+
+func (in *inspection) member(n *ast.MemberNode, predicates int) {
 	name, constant := n.Property.(*ast.StringNode)
 	if object, ok := n.Node.(*ast.IdentifierNode); ok && object.Value == "message" && constant {
 		switch name.Value {
@@ -128,22 +144,22 @@ func (in *inspection) member(n *ast.MemberNode, predicate bool) {
 			in.properties = true
 		case "body":
 			in.body = true
-			if predicate {
+			if predicates > 0 {
 				in.refuse("message.body cannot be used inside a predicate, only its elements")
 			}
 		}
 		return
 	}
-	in.node(n.Node, predicate)
-	in.node(n.Property, predicate)
+	in.node(n.Node, predicates)
+	in.node(n.Property, predicates)
 }
 
 // children visits what lies directly below a node that is not a member.
-func (in *inspection) children(node ast.Node, predicate bool) {
+func (in *inspection) children(node ast.Node, predicates int) {
 	each := func(nodes ...ast.Node) {
 		for _, n := range nodes {
 			if n != nil {
-				in.node(n, predicate)
+				in.node(n, predicates)
 			}
 		}
 	}
