@@ -3,6 +3,6 @@ module github.com/causeway-iot/causeway/tests/simulator
 go 1.26.0
 
 require (
-	github.com/Azure/go-amqp v1.7.0 // indirect
-	go.uber.org/goleak v1.3.0 // indirect
+	github.com/Azure/go-amqp v1.7.0
+	go.uber.org/goleak v1.3.0
 )

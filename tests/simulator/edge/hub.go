@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,6 +117,8 @@ type Hub struct {
 	pumps sync.WaitGroup
 }
 
+var _ Head = (*Hub)(nil)
+
 // New builds a hub and reads back what opts.Keep holds. Close ends it.
 func New(opts Options) (*Hub, error) {
 	opts.defaults()
@@ -171,22 +171,6 @@ func (h *Hub) Close() {
 
 // ErrUnknownIdentity is returned for an identity that the hub does not know.
 var ErrUnknownIdentity = errors.New("identity is not known")
-
-// ParseIdentity reads "device", "device/module", or "/module" and a bare name for a
-// module of the given edge device when bare is true.
-func ParseIdentity(text, edgeDevice string, bare bool) (Identity, error) {
-	device, module, ok := strings.Cut(text, "/")
-	switch {
-	case !ok && bare:
-		device, module = edgeDevice, device
-	case ok && device == "":
-		device = edgeDevice
-	}
-	if device == "" || (ok && module == "") || strings.Contains(module, "/") {
-		return Identity{}, fmt.Errorf("identity %q must be a device, device/module or /module", text)
-	}
-	return Identity{Device: device, Module: module}, nil
-}
 
 // guid returns a random lower-case GUID.
 func guid() string {

@@ -163,12 +163,16 @@ func (h *Hub) Authenticate(id Identity, text string) error {
 	return fmt.Errorf("%w: the token of %s has a wrong signature", ErrUnauthorized, id)
 }
 
+// ownHost compares without regard to ports, which a gateway away from 5671 carries.
 func (h *Hub) ownHost(host string) bool {
-	gateway := h.opts.Gateway
-	if name, _, err := net.SplitHostPort(gateway); err == nil && strings.EqualFold(host, name) {
-		return true
+	return strings.EqualFold(host, h.opts.IoTHub) || strings.EqualFold(hostName(host), hostName(h.opts.Gateway))
+}
+
+func hostName(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
 	}
-	return strings.EqualFold(host, h.opts.IoTHub) || strings.EqualFold(host, gateway)
+	return host
 }
 
 // ExpireTokens treats the tokens in use as expired from now on, for one identity or, with

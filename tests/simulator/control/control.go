@@ -1,0 +1,238 @@
+// Package control is the simulator's HTTP side: the cloud's service API for methods and
+// twins, and the switches by which people and tests watch the hub and make it misbehave.
+// It asks nobody who they are, so it answers to loopback names only.
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/causeway-iot/causeway/tests/simulator/edge"
+)
+
+// maxBody bounds a request: the largest is an input message of 256 KiB.
+const maxBody = 1 << 20
+
+// Power is what can be done to the protocol heads.
+type Power interface {
+	// Down stops listening and ends every connection; abrupt ends them without a word.
+	Down(abrupt bool) error
+	// Up listens again on the same port.
+	Up() error
+	// DropAll cuts every TCP connection and returns how many there were.
+	DropAll() int
+	// Env returns a module's environment in a style.
+	Env(module, style string) (map[string]string, error)
+}
+
+// API is the control API as an HTTP handler.
+type API struct {
+	hub    *edge.Hub
+	power  Power
+	routes *http.ServeMux
+}
+
+// New builds the API.
+func New(hub *edge.Hub, power Power) *API {
+	a := &API{hub: hub, power: power, routes: http.NewServeMux()}
+	for pattern, serve := range map[string]func(*http.Request) (any, error){
+		"GET /healthz":               a.health,
+		"GET /stats":                 func(*http.Request) (any, error) { return a.hub.Stats(), nil },
+		"GET /routes":                func(*http.Request) (any, error) { return a.hub.Routes(), nil },
+		"GET /identities":            a.identities,
+		"POST /identities":           a.addIdentity,
+		"DELETE /identities":         a.removeIdentity,
+		"GET /env/{module}":          a.env,
+		"GET /faults":                a.listFaults,
+		"POST /faults":               a.addFault,
+		"DELETE /faults":             a.clearFaults,
+		"POST /connections/drop":     a.dropConnections,
+		"POST /tokens/expire":        a.expireTokens,
+		"POST /hub/down":             a.hubDown,
+		"POST /hub/up":               a.hubUp,
+		"POST /cloud/cut":            a.cloudCut,
+		"POST /cloud/restore":        a.cloudRestore,
+		"POST /inputs/{module}/{in}": a.inject,
+	} {
+		a.routes.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			answer, err := serve(r)
+			if err != nil {
+				fail(w, err)
+				return
+			}
+			reply(w, http.StatusOK, answer)
+		})
+	}
+	a.routes.HandleFunc("GET /messages", a.messages)
+	a.serviceRoutes()
+	return a
+}
+
+// ServeHTTP implements http.Handler. The host check keeps web pages from reaching the
+// API through a name of their own.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		reply(w, http.StatusForbidden, message("the control API answers to localhost only"))
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	a.routes.ServeHTTP(w, r)
+}
+
+func (a *API) health(*http.Request) (any, error) {
+	return map[string]string{"status": "ok", "device": a.hub.Device(), "iothub": a.hub.IoTHub()}, nil
+}
+
+func message(text string) map[string]string { return map[string]string{"message": text} }
+
+// badRequest is a caller's mistake.
+type badRequest struct{ text string }
+
+func (e *badRequest) Error() string { return e.text }
+
+func bad(format string, args ...any) error { return &badRequest{fmt.Sprintf(format, args...)} }
+
+func fail(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var mistake *badRequest
+	switch {
+	case errors.As(err, &mistake):
+		status = http.StatusBadRequest
+	case errors.Is(err, edge.ErrUnknownIdentity):
+		status = http.StatusNotFound
+	}
+	reply(w, status, message(err.Error()))
+}
+
+func reply(w http.ResponseWriter, status int, answer any) {
+	body, err := json.Marshal(answer)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"message":"the answer cannot be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a caller that has gone needs no answer
+}
+
+// read decodes a JSON object and refuses names it does not know.
+func read(r *http.Request, into any) error {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return bad("body: %v", err)
+	}
+	return nil
+}
+
+// identity reads the query's identity: a module's bare name, device/module, or device/
+// for a leaf device. Without one it is nil.
+func (a *API) identity(text string) (*edge.Identity, error) {
+	if text == "" {
+		return nil, nil
+	}
+	id, err := ParseIdentity(text, a.hub.Device())
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	return &id, nil
+}
+
+// ParseIdentity reads "module", "device/module", or "device/" for a device.
+func ParseIdentity(text, edgeDevice string) (edge.Identity, error) {
+	device, module, ok := strings.Cut(text, "/")
+	if !ok {
+		device, module = edgeDevice, text
+	}
+	if device == "" || strings.Contains(module, "/") {
+		return edge.Identity{}, fmt.Errorf("identity %q must be a module, device/module, or device/ for a leaf device", text)
+	}
+	return edge.Identity{Device: device, Module: module}, nil
+}
+
+// identityEntry is an identity as the API shows it: without its key.
+type identityEntry struct {
+	Device     string `json:"device"`
+	Module     string `json:"module,omitempty"`
+	Generation string `json:"generation"`
+	Connected  bool   `json:"connected"`
+}
+
+func (a *API) identities(*http.Request) (any, error) {
+	list := []identityEntry{}
+	for _, k := range a.hub.Identities() {
+		list = append(list, identityEntry{k.Device, k.Module, k.Generation, a.hub.Connected(k.Identity)})
+	}
+	return list, nil
+}
+
+func (a *API) addIdentity(r *http.Request) (any, error) {
+	var request struct {
+		Device string `json:"device"`
+		Module string `json:"module"`
+		Key    string `json:"key"`
+	}
+	if err := read(r, &request); err != nil {
+		return nil, err
+	}
+	if request.Device == "" {
+		request.Device = a.hub.Device()
+	}
+	id := edge.Identity{Device: request.Device, Module: request.Module}
+	if err := a.hub.AddIdentity(id, request.Key); err != nil {
+		return nil, bad("%v", err)
+	}
+	k, err := a.hub.Known(id)
+	return map[string]string{"device": k.Device, "module": k.Module, "key": k.Key}, err
+}
+
+func (a *API) removeIdentity(r *http.Request) (any, error) {
+	id, err := a.identity(r.URL.Query().Get("identity"))
+	if err != nil {
+		return nil, err
+	}
+	if id == nil {
+		return nil, bad("identity is missing")
+	}
+	return map[string]bool{"removed": true}, a.hub.RemoveIdentity(*id)
+}
+
+func (a *API) env(r *http.Request) (any, error) {
+	env, err := a.power.Env(r.PathValue("module"), r.URL.Query().Get("style"))
+	if err != nil && !errors.Is(err, edge.ErrUnknownIdentity) {
+		err = bad("%v", err)
+	}
+	return env, err
+}
+
+// inject takes the body as the message; the query's values become user properties.
+func (a *API) inject(r *http.Request) (any, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, bad("body: %v", err)
+	}
+	m := edge.Message{Body: body, Properties: map[string]string{}, System: map[string]string{}}
+	for name := range r.URL.Query() {
+		m.Properties[name] = r.URL.Query().Get(name)
+	}
+	if kind := r.Header.Get("Content-Type"); kind != "" {
+		m.System["contentType"] = kind
+	}
+	if json.Valid(body) {
+		m.System["contentType"], m.System["contentEncoding"] = "application/json", "utf-8"
+	}
+	err = a.hub.InjectInput(r.PathValue("module"), r.PathValue("in"), m)
+	var refusal *edge.Refusal
+	if errors.As(err, &refusal) {
+		err = bad("%v", err)
+	}
+	return map[string]bool{"queued": err == nil}, err
+}

@@ -1,0 +1,147 @@
+package control
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/simulator/edge"
+)
+
+// FaultRequest is the body of POST /faults.
+type FaultRequest struct {
+	// Identity limits the fault to a module, device/module, or device/ (empty for all).
+	Identity string `json:"identity,omitempty"`
+	// Count is how many publishes it happens to: 0 for one, below 0 until it is cleared.
+	Count int `json:"count,omitempty"`
+	// DelayMs holds the disposition back; Withhold sends none; Drop ends the connection
+	// in its place; Refuse rejects.
+	DelayMs  int64          `json:"delayMs,omitempty"`
+	Withhold bool           `json:"withhold,omitempty"`
+	Drop     bool           `json:"drop,omitempty"`
+	Refuse   *RefuseRequest `json:"refuse,omitempty"`
+}
+
+// RefuseRequest is the rejection that clients get.
+type RefuseRequest struct {
+	// Condition is an AMQP error condition; empty for amqp:internal-error.
+	Condition   string `json:"condition"`
+	Description string `json:"description"`
+}
+
+func (a *API) addFault(r *http.Request) (any, error) {
+	var request FaultRequest
+	if err := read(r, &request); err != nil {
+		return nil, err
+	}
+	id, err := a.identity(request.Identity)
+	if err != nil {
+		return nil, err
+	}
+	rule := edge.FaultRule{Identity: id, Count: request.Count, Fault: edge.Fault{
+		Delay: time.Duration(request.DelayMs) * time.Millisecond, Withhold: request.Withhold, Drop: request.Drop,
+	}}
+	if request.Refuse != nil {
+		rule.Fault.Refuse = &edge.Refusal{Condition: request.Refuse.Condition, Description: request.Refuse.Description}
+		if rule.Fault.Refuse.Condition == "" {
+			rule.Fault.Refuse.Condition = edge.ConditionInternal
+		}
+	}
+	if err := a.hub.AddFault(rule); err != nil {
+		return nil, bad("%v", err)
+	}
+	return a.listFaults(r)
+}
+
+func (a *API) listFaults(*http.Request) (any, error) {
+	list := []FaultRequest{}
+	for _, rule := range a.hub.Faults() {
+		f := FaultRequest{
+			Count: rule.Count, DelayMs: rule.Fault.Delay.Milliseconds(),
+			Withhold: rule.Fault.Withhold, Drop: rule.Fault.Drop,
+		}
+		if rule.Identity != nil {
+			f.Identity = rule.Identity.Device + "/" + rule.Identity.Module
+		}
+		if rule.Fault.Refuse != nil {
+			f.Refuse = &RefuseRequest{rule.Fault.Refuse.Condition, rule.Fault.Refuse.Description}
+		}
+		list = append(list, f)
+	}
+	return list, nil
+}
+
+func (a *API) clearFaults(*http.Request) (any, error) {
+	return map[string]int{"cleared": a.hub.ClearFaults()}, nil
+}
+
+// flag reads a boolean of the query.
+func flag(r *http.Request, name string, otherwise bool) (bool, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, bad("%s is %q, it must be true or false", name, text)
+	}
+	return value, nil
+}
+
+// dropConnections cuts all TCP connections, or closes the connection of one identity.
+// polite closes them all as the real hub does, with a close and no error.
+func (a *API) dropConnections(r *http.Request) (any, error) {
+	id, err := a.identity(r.URL.Query().Get("identity"))
+	if err != nil {
+		return nil, err
+	}
+	polite, err := flag(r, "polite", false)
+	if err != nil {
+		return nil, err
+	}
+	dropped := 0
+	switch {
+	case id != nil:
+		if a.hub.DropConnection(*id, "dropped by request") {
+			dropped = 1
+		}
+	case polite:
+		dropped = a.hub.DropConnections("dropped by request")
+	default:
+		dropped = a.power.DropAll()
+	}
+	return map[string]int{"dropped": dropped}, nil
+}
+
+func (a *API) expireTokens(r *http.Request) (any, error) {
+	id, err := a.identity(r.URL.Query().Get("identity"))
+	if err != nil {
+		return nil, err
+	}
+	closeNow, err := flag(r, "close", true)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int{"expired": a.hub.ExpireTokens(id, closeNow)}, nil
+}
+
+func (a *API) hubDown(r *http.Request) (any, error) {
+	abrupt, err := flag(r, "abrupt", false)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"hub": "down"}, a.power.Down(abrupt)
+}
+
+func (a *API) hubUp(*http.Request) (any, error) {
+	return map[string]string{"hub": "up"}, a.power.Up()
+}
+
+func (a *API) cloudCut(*http.Request) (any, error) {
+	a.hub.CutCloud()
+	return map[string]string{"cloud": "cut"}, nil
+}
+
+func (a *API) cloudRestore(*http.Request) (any, error) {
+	return map[string]string{"cloud": "connected"}, a.hub.RestoreCloud()
+}

@@ -1,3 +1,0 @@
-package edge
-
-var _ Head = (*Hub)(nil)

@@ -1,0 +1,65 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/simulator/edge"
+	"github.com/causeway-iot/causeway/tests/simulator/manifest"
+)
+
+// Options say what to start. The zero value is a hub on free ports of 127.0.0.1 that
+// forgets everything when it is closed.
+type Options struct {
+	// State is the folder that survives; empty takes a temporary one that Close removes.
+	State string
+	// AMQP and Control are listening addresses (default "127.0.0.1:0"). With port 0 the
+	// port of the last run on the same state is taken again when it is free. Control must
+	// be a loopback address, as it asks nobody who they are.
+	AMQP, Control string
+	// Workload is the path of the workload API's socket (default workload.sock in State).
+	Workload string
+	// Gateway is the host name by which modules reach AMQP (default "localhost").
+	Gateway string
+	// IoTHub and Device name the hub and the edge device (defaults of edge.Options).
+	IoTHub, Device string
+	// Manifest is deployed when it is given; otherwise everything goes to $upstream.
+	Manifest *manifest.Manifest
+	// Modules are made known beside those of the manifest.
+	Modules []string
+	// Leaves are leaf devices with their keys; an empty key is made up.
+	Leaves map[string]string
+	// Journal is a file that records upstream messages, see package journal; empty for none.
+	Journal string
+	// Hub scales limits and times; its names, Keep and Journal are set by Start.
+	Hub edge.Options
+	// IdleTimeout and CloseGrace are the AMQP head's; zero for the real hub's.
+	IdleTimeout, CloseGrace time.Duration
+}
+
+const anyPort = "127.0.0.1:0"
+
+func (o *Options) check() error {
+	if o.AMQP == "" {
+		o.AMQP = anyPort
+	}
+	if o.Control == "" {
+		o.Control = anyPort
+	}
+	if o.Gateway == "" {
+		o.Gateway = "localhost"
+	}
+	host, _, err := net.SplitHostPort(o.Control)
+	if err != nil {
+		return fmt.Errorf("control address %q must be host:port: %w", o.Control, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("control address %q must be a loopback address", o.Control)
+	}
+	if _, _, err := net.SplitHostPort(o.Gateway); err == nil {
+		return errors.New("gateway must be a host name without a port")
+	}
+	return nil
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/simulator/manifest"
+	"github.com/causeway-iot/causeway/tests/simulator/runner"
+	"github.com/causeway-iot/causeway/tests/simulator/sim"
+)
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ", ") }
+func (l *list) Set(v string) error { *l = append(*l, v); return nil }
+
+// upFlags are what `simulator up` is told.
+type upFlags struct {
+	sim             sim.Options
+	modules, leaves list
+	style           string
+	show            bool
+	ready           string
+	grace           time.Duration
+	env             list
+}
+
+// Ready is the content of the ready file.
+type Ready struct {
+	PID      int            `json:"pid"`
+	State    string         `json:"state"`
+	AMQP     string         `json:"amqp"`
+	Gateway  string         `json:"gateway"`
+	IoTHub   string         `json:"iothub"`
+	Device   string         `json:"device"`
+	Control  string         `json:"control"`
+	Workload string         `json:"workload"`
+	CA       string         `json:"ca"`
+	Modules  map[string]int `json:"modules"`
+}
+
+// readyFile is written in the state folder, so that the other commands find the simulator.
+const readyFile = "ready.json"
+
+func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
+	f := &upFlags{}
+	flags := flag.NewFlagSet("simulator up", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&f.sim.State, "state", defaultState(), "folder for certificates, keys and twins; `dir`")
+	flags.StringVar(&f.sim.AMQP, "amqp", "127.0.0.1:0", "listening `address` of AMQP over TLS; port 0 takes the last one or a free one")
+	flags.StringVar(&f.sim.Control, "control", "127.0.0.1:0", "listening `address` of the control and service API; loopback only")
+	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
+	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
+	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
+	flags.StringVar(&f.sim.IoTHub, "iothub", "", "host `name` of the IoT hub (default causeway.azure-devices.net)")
+	flags.StringVar(&f.sim.Journal, "journal", "", "`file` that keeps upstream messages over a restart")
+	flags.BoolVar(&f.sim.Hub.CountOnly, "count-only", false, "count upstream messages and keep none")
+	flags.IntVar(&f.sim.Hub.KeepMessages, "keep", 100_000, "`number` of upstream messages that stay visible")
+	flags.DurationVar(&f.sim.Hub.Reauth, "reauth", 5*time.Minute, "`time` between checks of connected clients' tokens")
+	flags.DurationVar(&f.sim.Hub.AckTimeout, "ack-timeout", 30*time.Second, "`time` that an input message may stay unsettled")
+	flags.DurationVar(&f.sim.Hub.SubscribeGrace, "subscribe-grace", 3*time.Second,
+		"`time` from a subscription to methods to the calls that waited for it")
+	flags.Var(&f.modules, "module", "`name=command` runs a program as a module; name alone makes it known")
+	flags.Var(&f.leaves, "leaf", "`id[=key]` makes a leaf device known")
+	flags.Var(&f.env, "env", "`NAME=value` for the programs of -module")
+	flags.StringVar(&f.style, "style", sim.StyleWorkload, "environment `style` of those programs: workload or connectionstring")
+	flags.DurationVar(&f.grace, "grace", 10*time.Second, "`time` from SIGTERM to SIGKILL for those programs")
+	flags.BoolVar(&f.show, "messages", false, "print upstream messages as they arrive")
+	flags.StringVar(&f.ready, "ready-file", "", "`path` of a JSON file that is written when everything is up")
+	rest, err := parse(flags, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(rest) > 1 {
+		return nil, misuse("up takes one deployment, got %d", len(rest))
+	}
+	if f.style != sim.StyleWorkload && f.style != sim.StyleConnectionString {
+		return nil, misuse("-style is %q, it must be %s or %s", f.style, sim.StyleWorkload, sim.StyleConnectionString)
+	}
+	if f.sim.Hub.SubscribeGrace == 0 {
+		f.sim.Hub.SubscribeGrace = -1 // zero means the default there
+	}
+	if len(rest) == 1 {
+		if f.sim.Manifest, err = manifest.Read(rest[0], os.LookupEnv); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// programs reads -module and -leaf into the options.
+func (f *upFlags) programs(stdout, stderr io.Writer) ([]*runner.Program, error) {
+	var programs []*runner.Program
+	for _, text := range f.modules {
+		name, line, given := strings.Cut(text, "=")
+		if name == "" {
+			return nil, misuse("-module %q has no name", text)
+		}
+		f.sim.Modules = append(f.sim.Modules, name)
+		if !given {
+			continue
+		}
+		command, err := runner.Split(line)
+		if err != nil || len(command) == 0 {
+			return nil, misuse("-module %s: the command must not be empty or end inside a quote", name)
+		}
+		programs = append(programs, &runner.Program{
+			Name: name, Command: command, Grace: f.grace, Stdout: stdout, Stderr: stderr,
+			Log: func(line string) { fmt.Fprintln(stderr, "simulator:", line) },
+		})
+	}
+	f.sim.Leaves = map[string]string{}
+	for _, text := range f.leaves {
+		id, key, _ := strings.Cut(text, "=")
+		if id == "" {
+			return nil, misuse("-leaf %q has no id", text)
+		}
+		f.sim.Leaves[id] = key
+	}
+	return programs, nil
+}
+
+func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f, err := parseUp(args, stderr)
+	if err != nil {
+		return err
+	}
+	out, errOut := &lockedWriter{w: stdout}, &lockedWriter{w: stderr}
+	programs, err := f.programs(out, errOut)
+	if err != nil {
+		return err
+	}
+	e, err := sim.Start(ctx, f.sim)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(errOut, "simulator: hub %s at %s, control %s, workload %s, root %s\n",
+		e.Hub().IoTHub(), e.Addr(), e.Control(), e.Workload(), e.CAFile())
+	runErr := serve(ctx, f, e, programs, out)
+	return errors.Join(runErr, e.Close())
+}
+
+// serve runs the modules and the live view until ctx ends, or a module cannot run.
+func serve(ctx context.Context, f *upFlags, e *sim.Edge, programs []*runner.Program, out io.Writer) error {
+	viewing, stopViewing := context.WithCancel(context.Background())
+	var view, modules sync.WaitGroup
+	defer view.Wait()
+	defer stopViewing() // the last words of the modules are still shown
+	if f.show {
+		since := e.Hub().Stats().Sequence
+		view.Go(func() { watch(viewing, e.Hub(), since, out) })
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer modules.Wait()
+	pids := newPids(programs)
+	for _, p := range programs {
+		if err := f.prepare(e, p); err != nil {
+			cancel(err)
+			break
+		}
+		modules.Go(func() {
+			if err := p.Run(ctx, func(pid int) { pids.set(p.Name, pid) }); err != nil {
+				cancel(err)
+				pids.set(p.Name, 0)
+			}
+		})
+	}
+	if pids.await(ctx) {
+		if err := announce(f, e, pids.all()); err != nil {
+			cancel(err)
+		}
+	}
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// prepare completes a program from the manifest and the simulator's environment.
+func (f *upFlags) prepare(e *sim.Edge, p *runner.Program) error {
+	p.Env = map[string]string{}
+	if f.sim.Manifest != nil {
+		for _, m := range f.sim.Manifest.Modules {
+			if m.Name == p.Name {
+				p.Policy = m.RestartPolicy
+				for name, value := range m.Env {
+					p.Env[name] = value
+				}
+			}
+		}
+	}
+	for _, entry := range f.env {
+		name, value, ok := strings.Cut(entry, "=")
+		if !ok || name == "" {
+			return misuse("-env %q must be NAME=value", entry)
+		}
+		p.Env[name] = value
+	}
+	env, err := e.Env(p.Name, f.style)
+	if err != nil {
+		return err
+	}
+	for name, value := range env {
+		p.Env[name] = value
+	}
+	return nil
+}
+
+// announce writes the ready file in the state folder, and where it was asked for.
+func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
+	text, err := json.MarshalIndent(Ready{
+		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(),
+		Device: e.Hub().Device(), Control: e.Control(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
+	}, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write ready file: %w", err)
+	}
+	for _, path := range []string{filepath.Join(e.State(), readyFile), f.ready} {
+		if path == "" {
+			continue
+		}
+		// Readers poll for the file, so it appears whole.
+		temp := path + ".new"
+		if err := os.WriteFile(temp, append(text, '\n'), 0o600); err != nil {
+			return fmt.Errorf("write ready file: %w", err)
+		}
+		if err := os.Rename(temp, path); err != nil {
+			return fmt.Errorf("write ready file: %w", err)
+		}
+	}
+	return nil
+}
