@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -160,7 +161,7 @@ func eachMember(at string, raw json.RawMessage, f func(name, at string, value js
 var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
 func wrongType(at string, raw json.RawMessage, want string) error {
-	const most = 40 // enough to recognise the value in the configuration
+	const most = 40 // enough to know the value by in the configuration
 	shown := string(raw)
 	if len(shown) > most {
 		shown = shown[:most] + "..."
@@ -183,4 +184,42 @@ func kindName(t reflect.Type) string {
 	default:
 		return t.String()
 	}
+}
+
+// OptionBytes is an option that holds bytes: text ("OK"), or an object with
+// hexadecimal ({"hex": "06"}).
+type OptionBytes []byte
+
+// maxOptionBytes bounds what a codec answers with each time.
+const maxOptionBytes = 1024
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *OptionBytes) UnmarshalJSON(raw []byte) error {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		*b = OptionBytes(text)
+	} else {
+		var s struct {
+			Hex *string `json:"hex"`
+		}
+		if raw[0] != '{' {
+			return wrongType("", raw, `text or {"hex": "..."}`)
+		}
+		if err := DecodeOptions(raw, &s); err != nil {
+			return err
+		}
+		if s.Hex == nil {
+			return Optionf("/hex", "is missing")
+		}
+		decoded, err := hex.DecodeString(*s.Hex)
+		if err != nil {
+			return Optionf("/hex", "got %q, want bytes in hexadecimal", *s.Hex)
+		}
+		*b = decoded
+	}
+	if len(*b) > maxOptionBytes {
+		return Optionf("", "has %d bytes, at most %d are allowed", len(*b), maxOptionBytes)
+	}
+	*b = (*b)[:len(*b):len(*b)] // so that whoever appends to it makes a copy
+	return nil
 }
