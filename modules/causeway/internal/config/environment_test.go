@@ -140,7 +140,7 @@ func TestABadEnvironmentSaysWhichVariableAndWhatIsAllowed(t *testing.T) {
 			"IOTEDGE_DEVICEID, IOTEDGE_MODULEGENERATIONID must be set"},
 		{workload("IOTEDGE_AUTHSCHEME=x509"), `IOTEDGE_AUTHSCHEME is "x509", must be sasToken`},
 		{workload("IOTEDGE_WORKLOADURI=ftp://x"), "must be unix:///path or http://host:port"},
-		{workload("UpstreamProtocol=MqttWs"), `UpstreamProtocol is "MqttWs", must be Amqp or empty`},
+		{workload("UpstreamProtocol=Quic"), `UpstreamProtocol is "Quic", must be Amqp, AmqpWs, Mqtt or MqttWs`},
 		{workload("CAUSEWAY_LOG_LEVEL=loud"), `CAUSEWAY_LOG_LEVEL is "loud", must be one of verbose, debug`},
 		{workload("CAUSEWAY_SHUTDOWN_SECONDS=soon"), `CAUSEWAY_SHUTDOWN_SECONDS is "soon", must be a whole number`},
 		{workload("CAUSEWAY_SHUTDOWN_SECONDS=0"), `CAUSEWAY_SHUTDOWN_SECONDS is 0, must be from 1 to 600`},

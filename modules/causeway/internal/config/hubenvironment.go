@@ -42,7 +42,7 @@ type HubEnvironment struct {
 	// The rest belongs to StyleWorkload. AuthScheme is always sasToken.
 	WorkloadURI, GenerationID, AuthScheme, APIVersion string
 
-	// UpstreamProtocol is always "Amqp" in this version.
+	// UpstreamProtocol is what the runtime says: Amqp, AmqpWs, Mqtt or MqttWs.
 	UpstreamProtocol string
 }
 
@@ -120,11 +120,19 @@ func (h HubEnvironment) validateWorkload() error {
 	return nil
 }
 
+// upstreamProtocol reads the edge agent's own variable, which it hands to every
+// module. This version speaks AMQP to the edge hub whatever it says, so that a site
+// that needs another protocol to the cloud can start it; main warns of it.
 func upstreamProtocol(text string) (string, error) {
-	if text == "" || strings.EqualFold(text, "Amqp") {
+	if text == "" {
 		return "Amqp", nil
 	}
-	return "", fmt.Errorf("UpstreamProtocol is %q, must be Amqp or empty in this version", text)
+	for _, known := range []string{"Amqp", "AmqpWs", "Mqtt", "MqttWs"} {
+		if strings.EqualFold(text, known) {
+			return known, nil
+		}
+	}
+	return "", fmt.Errorf("UpstreamProtocol is %q, must be Amqp, AmqpWs, Mqtt or MqttWs", text)
 }
 
 // parseConnectionString never quotes the text in an error, only names of keys.

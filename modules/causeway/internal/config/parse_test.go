@@ -45,7 +45,7 @@ func TestEveryDefaultOfAListenerIsFilledIn(t *testing.T) {
 		Enabled: true, Bind: Bind{"tcp", ":5027"}, Codec: "raw", Ack: "stored", Output: "telemetry",
 		UnknownDevices: "accept", ProxyProtocol: ProxyProtocol{Mode: "off", Trusted: []Prefix{}}, Allow: []Prefix{},
 		Limits: ListenerLimits{
-			Connections: 10000, ConnectionsPerAddress: 2000, LoginBytes: 4096, LoginSeconds: 30,
+			Connections: 10000, ConnectionsPerAddress: 2000, LoginBytes: 65536, LoginSeconds: 30,
 			FrameBytes: 65536, IdleSeconds: 600, SendBytes: 65536,
 		},
 	}
@@ -198,7 +198,7 @@ const fullDocument = `{"schemaVersion":"1.0","$version":4,
    "tls":{"certificate":"/certs/a.pem","key":"/certs/a.key","clientCA":"/certs/ca.pem","clientAuth":"require"},
    "proxyProtocol":{"mode":"optional","trusted":["10.0.0.0/8","::1"]},
    "allow":["10.0.0.0/8","192.168.7.7"],
-   "limits":{"connections":10,"connectionsPerAddress":20,"loginBytes":4096,"loginSeconds":30,"frameBytes":65536,
+   "limits":{"connections":10,"connectionsPerAddress":20,"loginBytes":65536,"loginSeconds":30,"frameBytes":65536,
      "idleSeconds":600,"sendBytes":65536}}},
  "routes":{"alarms":{"when":"message.properties.kind == 'alarm'","output":"alarms","order":10,"properties":{"k":"v"}}},
  "devices":{"meter-7":{"desired":{"interval":60,"big":123456789012345678901234567890}},"m8":{}},
