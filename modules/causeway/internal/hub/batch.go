@@ -18,7 +18,7 @@ type batch struct {
 	bytes    []byte
 	ends     []int // where each member ends in bytes
 	receipts []message.Receipt
-	order    uint64    // among all batches of the uplink
+	order    uint64    // the number of its first member among all messages of the uplink
 	began    time.Time // when it got its first member
 	sent     time.Time // when it was last put on the wire
 	tries    int       // how often it was refused with a condition that may pass
@@ -83,7 +83,7 @@ func (b *batch) split(other *batch) {
 		other.ends = append(other.ends, end-from)
 	}
 	other.receipts = append(other.receipts, b.receipts[half:]...)
-	other.order, other.began = b.order, b.began
+	other.order, other.began = b.order+uint64(half), b.began //nolint:gosec // half a batch is not negative
 	clear(b.receipts[half:])
 	b.bytes, b.ends, b.receipts = b.bytes[:from], b.ends[:half], b.receipts[:half]
 }

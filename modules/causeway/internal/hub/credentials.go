@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/amenzhinsky/iothub/common"
@@ -37,6 +38,9 @@ type Identity struct {
 // and the portal give: HostName, GatewayHostName (optional), DeviceId, ModuleId,
 // SharedAccessKey. The error wraps ErrCredentials.
 func ParseConnectionString(text string) (Identity, Signer, error) {
+	if strings.Contains(text, "|") { // iotedgehubdev joins the strings of several modules so
+		return Identity{}, nil, fmt.Errorf("%w: connection string: several in one, give this module's", ErrCredentials)
+	}
 	m, err := common.ParseConnectionString(text, "HostName", "DeviceId", "ModuleId", "SharedAccessKey")
 	if err != nil {
 		return Identity{}, nil, fmt.Errorf("%w: connection string: %w", ErrCredentials, err)
@@ -66,14 +70,16 @@ func (k keySigner) Sign(_ context.Context, data []byte) (string, error) {
 
 // audience is the token's resource: the ids are escaped here and once more with
 // the whole, as the hub expects.
-func (id Identity) audience() string {
-	return id.HubName + "/devices/" + url.PathEscape(id.Device) + "/modules/" + url.PathEscape(id.Module)
-}
+func (id Identity) audience() string { return id.HubName + id.address("") }
 
 // address is the path of a link of this module.
 func (id Identity) address(suffix string) string {
-	return "/devices/" + url.PathEscape(id.Device) + "/modules/" + url.PathEscape(id.Module) + suffix
+	return "/devices/" + escapeID(id.Device) + "/modules/" + escapeID(id.Module) + suffix
 }
+
+// escapeID escapes everything that is not unreserved, "+" included, which ids may
+// contain: the hub reads a bare one as a space.
+func escapeID(id string) string { return strings.ReplaceAll(url.QueryEscape(id), "+", "%20") }
 
 // newToken signs a token that ends at expiry.
 func newToken(ctx context.Context, id Identity, s Signer, expiry time.Time) (string, error) {

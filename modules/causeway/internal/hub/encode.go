@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
@@ -35,10 +36,20 @@ const (
 	sectionData  = 0x75
 )
 
-// createdLayout is ISO 8601 with milliseconds, what the hub writes itself.
-const createdLayout = "2006-01-02T15:04:05.000Z"
+// createdLayout is .NET's round-trip format: the hub parses the text exactly so
+// when it forwards the message to the cloud, with seven digits of the second
+// (DeviceClientMessageConverter.cs), and cannot forward it otherwise.
+const createdLayout = "2006-01-02T15:04:05.0000000Z"
 
-// appendMessage appends one complete bare AMQP message.
+// firstYear and lastYear bound the dates that .NET, and the layout, can express.
+const (
+	firstYear = 1
+	lastYear  = 9999
+)
+
+// appendMessage appends one complete bare AMQP message. Device ids are valid
+// text; what else comes from devices is made so, since one malformed string would
+// cost the whole batch.
 func appendMessage(dst []byte, m *message.Message) []byte {
 	dst = appendProperties(dst, m)
 	dst = appendApplicationProperties(dst, m)
@@ -67,14 +78,17 @@ func appendProperties(dst []byte, m *message.Message) []byte {
 func appendApplicationProperties(dst []byte, m *message.Message) []byte {
 	dst = append(dst, 0x00, 0x53, sectionApp, codeMap32, 0, 0, 0, 0, 0, 0, 0, 0)
 	start := len(dst)
-	n := uint32(5)
+	n := uint32(4)
 	dst = appendPair(dst, propertyOutput, m.Output)
 	dst = appendPair(dst, propertyDevice, m.Device)
 	dst = appendPair(dst, propertyListener, m.Listener)
 	dst = appendPair(dst, propertyCodec, m.Codec)
-	dst = appendCreated(dst, m.Created)
+	if created := m.Created.UTC(); created.Year() >= firstYear && created.Year() <= lastYear {
+		dst = appendCreated(dst, created)
+		n++
+	}
 	for i, p := range m.Properties {
-		if reserved(p.Name) || repeated(m.Properties[:i], p.Name) {
+		if p.Name == "" || reserved(p.Name) || repeated(m.Properties[:i], p.Name) {
 			continue
 		}
 		dst = appendPair(dst, p.Name, p.Value)
@@ -88,17 +102,23 @@ func appendApplicationProperties(dst []byte, m *message.Message) []byte {
 func appendCreated(dst []byte, t time.Time) []byte {
 	dst = appendString(dst, propertyCreated)
 	dst = append(dst, codeStr8, byte(len(createdLayout)))
-	return t.UTC().AppendFormat(dst, createdLayout)
+	return t.AppendFormat(dst, createdLayout)
 }
 
 func appendPair(dst []byte, name, value string) []byte {
 	return appendString(appendString(dst, name), value)
 }
 
-func appendString(dst []byte, s string) []byte { return appendVariable(dst, codeStr8, codeStr32, s) }
+func appendString(dst []byte, s string) []byte {
+	if !utf8.ValidString(s) {
+		s = strings.ToValidUTF8(s, "\ufffd")
+	}
+	return appendVariable(dst, codeStr8, codeStr32, s)
+}
 
+// appendSymbol writes ASCII; what is not ASCII is no media type and is left out.
 func appendSymbol(dst []byte, s string) []byte {
-	if s == "" {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return append(dst, codeNull)
 	}
 	return appendVariable(dst, codeSym8, codeSym32, s)

@@ -18,10 +18,7 @@ func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
 	}
 	if len(u.ready) > 0 {
 		b := u.ready[0]
-		u.ready[0] = nil
-		if u.ready = u.ready[1:]; len(u.ready) == 0 {
-			u.ready = nil
-		}
+		u.ready = slices.Delete(u.ready, 0, 1) // keeps its memory; some 70 batches at most by default
 		u.flying = append(u.flying, b)
 		return b, 0
 	}
@@ -43,7 +40,7 @@ func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
 func (u *Uplink) landed(b *batch) {
 	for i := range u.flying {
 		if u.flying[i] == b {
-			u.flying = append(u.flying[:i], u.flying[i+1:]...)
+			u.flying = slices.Delete(u.flying, i, i+1)
 			return
 		}
 	}
@@ -79,8 +76,8 @@ func (u *Uplink) again(b *batch, pause time.Duration) {
 	defer u.mu.Unlock()
 	u.landed(b)
 	u.enqueue(b)
-	if pause > 0 {
-		u.hold = time.Now().Add(pause)
+	if until := time.Now().Add(pause); until.After(u.hold) {
+		u.hold = until
 	}
 	u.signal()
 }
@@ -99,8 +96,7 @@ func (u *Uplink) halve(b *batch) {
 	u.signal()
 }
 
-// enqueue inserts by the order in which batches were begun; halves of one batch
-// keep their order.
+// enqueue inserts by the order in which the messages were taken.
 func (u *Uplink) enqueue(b *batch) {
 	at := len(u.ready)
 	for i, other := range u.ready {
@@ -121,7 +117,8 @@ func (u *Uplink) recall() {
 	for _, b := range u.flying {
 		u.enqueue(b)
 	}
-	u.flying = nil
+	clear(u.flying)
+	u.flying = u.flying[:0]
 	u.freed = true
 	u.signal()
 }

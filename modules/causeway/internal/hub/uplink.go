@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +23,8 @@ type UplinkOptions struct {
 	// Window is how many batches are sent without an answer. Default 32: with a hub
 	// that answers 20 ms late it carries some 90 MB/s, and the hub grants 1,000.
 	Window int
-	// QueueBytes bounds what is taken and not yet settled, the window included.
-	// Default 4 MiB.
+	// QueueBytes bounds what is taken and not yet settled, the window included; the
+	// message that reaches the bound is still taken. Default 4 MiB.
 	QueueBytes int
 	// Linger is how long a batch waits for company while others are in flight.
 	// Default 5 ms.
@@ -71,7 +72,7 @@ type Uplink struct {
 	count   int
 	freed   bool // a settlement freed the window: what is open may leave
 	closed  bool
-	order   uint64    // of the batch begun last
+	order   uint64    // of the message taken last
 	hold    time.Time // nothing is sent before: the hub asked for patience
 	waiters []chan struct{}
 
@@ -120,8 +121,8 @@ func (u *Uplink) TrySend(m *message.Message, r message.Receipt) error {
 	if before > 0 && len(b.bytes) > u.opts.BatchBytes {
 		u.moveLast(b)
 	}
+	u.order++
 	if u.open.len() == 1 {
-		u.order++
 		u.open.began, u.open.order = time.Now(), u.order
 	}
 	u.bytes += size
@@ -161,6 +162,11 @@ func (u *Uplink) waitForRoom(ctx context.Context) error {
 	case <-room:
 		return nil
 	case <-ctx.Done():
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if i := slices.Index(u.waiters, room); i >= 0 { // it does not stay behind while the hub is away
+			u.waiters = slices.Delete(u.waiters, i, i+1)
+		}
 		return ctx.Err()
 	}
 }

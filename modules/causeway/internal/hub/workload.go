@@ -52,18 +52,18 @@ func NewWorkload(uri, module, generation string) (*Workload, error) {
 	}
 	w := &Workload{module: module, generation: generation}
 	transport := &http.Transport{DisableKeepAlives: true}
-	switch u.Scheme {
-	case "unix":
+	switch {
+	case u.Scheme == "unix" && u.Path != "":
 		path := u.Path
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", path)
 		}
 		w.base = "http://workload"
-	case "http":
+	case u.Scheme == "http" && u.Host != "":
 		w.base = strings.TrimSuffix(uri, "/")
 	default:
-		return nil, fmt.Errorf("%w: IOTEDGE_WORKLOADURI %q: the scheme must be unix or http", ErrCredentials, uri)
+		return nil, fmt.Errorf("%w: IOTEDGE_WORKLOADURI %q: want unix:///path or http://host:port", ErrCredentials, uri)
 	}
 	w.client = &http.Client{Transport: transport, Timeout: workloadTimeout}
 	return w, nil
@@ -122,7 +122,7 @@ func (w *Workload) ServerCertificate(ctx context.Context, host string, expiry ti
 }
 
 func (w *Workload) modulePath(call string) string {
-	return "/modules/" + url.PathEscape(w.module) + "/genid/" + url.PathEscape(w.generation) + "/" + call
+	return "/modules/" + escapeID(w.module) + "/genid/" + escapeID(w.generation) + "/" + call
 }
 
 func (w *Workload) call(ctx context.Context, method, path string, request, answer any) error {
