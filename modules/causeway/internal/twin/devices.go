@@ -1,0 +1,179 @@
+package twin
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// pushesAtOnce bounds the devices that are spoken to at the same time.
+	pushesAtOnce = 8
+	// pushAgain is how often devices that did not confirm are tried again.
+	pushAgain = time.Minute
+	// confirmedLimit bounds what is reported of one device: the reported twin has
+	// 32 KiB for all.
+	confirmedLimit = 1024
+	// confirmedInAll bounds what is reported of all devices together.
+	confirmedInAll = 20 << 10
+)
+
+// ErrAbsent says that a device is not connected; its values are pushed when it is.
+var ErrAbsent = errors.New("device not connected")
+
+// Push sends desired values to a device and returns those that it confirmed. The
+// error is ErrAbsent when it is not connected.
+type Push func(ctx context.Context, device string, desired json.RawMessage) (confirmed json.RawMessage, err error)
+
+// Devices pushes devices.<id>.desired to the devices and remembers what they
+// confirmed. Configured and Present may be called from any goroutine and return
+// at once; Run does the work.
+type Devices struct {
+	push    Push
+	changed func()
+
+	mu     sync.Mutex
+	wanted map[string]*wanted
+	work   chan string
+}
+
+// wanted is what one device is to be told, and what it said.
+type wanted struct {
+	desired   json.RawMessage
+	queued    bool
+	settled   bool // the device has answered these values
+	confirmed json.RawMessage
+	failure   string
+}
+
+// NewDevices makes a Devices that wants nothing. Changed is called when there is
+// something new to report.
+func NewDevices(push Push, changed func()) *Devices {
+	const queue = 4096 // ids only; what does not fit is found again by the next round
+	return &Devices{push: push, changed: changed, wanted: make(map[string]*wanted), work: make(chan string, queue)}
+}
+
+// Configured replaces what is wanted: desired values by device. A device whose
+// values did not change keeps what it confirmed.
+func (d *Devices) Configured(desired map[string]json.RawMessage) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range d.wanted {
+		if _, stays := desired[id]; !stays {
+			delete(d.wanted, id)
+		}
+	}
+	for id, values := range desired {
+		if w := d.wanted[id]; w == nil || !bytes.Equal(w.desired, values) {
+			d.wanted[id] = &wanted{desired: values}
+		}
+		d.enqueue(id)
+	}
+}
+
+// Present tells that a device has connected.
+func (d *Devices) Present(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.enqueue(id)
+}
+
+func (d *Devices) enqueue(id string) {
+	w := d.wanted[id]
+	if w == nil || w.queued || w.settled {
+		return
+	}
+	select {
+	case d.work <- id:
+		w.queued = true
+	default:
+	}
+}
+
+// Run pushes until ctx ends.
+func (d *Devices) Run(ctx context.Context) {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for range pushesAtOnce {
+		workers.Go(func() { d.pushAll(ctx) })
+	}
+	again := time.NewTicker(pushAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+			d.retry()
+		}
+	}
+}
+
+func (d *Devices) retry() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id := range d.wanted {
+		d.enqueue(id)
+	}
+}
+
+func (d *Devices) pushAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case id := <-d.work:
+			d.pushOne(ctx, id)
+		}
+	}
+}
+
+func (d *Devices) pushOne(ctx context.Context, id string) {
+	d.mu.Lock()
+	w := d.wanted[id]
+	if w == nil {
+		d.mu.Unlock()
+		return
+	}
+	w.queued = false
+	d.mu.Unlock()
+	confirmed, err := d.push(ctx, id, w.desired)
+	if errors.Is(err, ErrAbsent) || ctx.Err() != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case err != nil:
+		w.failure = err.Error()
+	case len(confirmed) > confirmedLimit:
+		w.settled, w.confirmed, w.failure = true, nil, "the confirmed values are too large for the twin"
+	default:
+		w.settled, w.confirmed, w.failure = true, confirmed, ""
+	}
+	d.changed()
+}
+
+// Report is the devices part of the reported properties.
+func (d *Devices) Report() map[string]any {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	report := make(map[string]any, len(d.wanted))
+	size := 0
+	for id, w := range d.wanted {
+		entry := map[string]any{}
+		if len(w.confirmed) > 0 && json.Valid(w.confirmed) {
+			entry["reported"] = w.confirmed
+		}
+		if w.failure != "" {
+			entry["error"] = w.failure[:min(len(w.failure), confirmedLimit)]
+		}
+		if size += len(id) + len(w.confirmed) + len(w.failure); len(entry) > 0 && size <= confirmedInAll {
+			report[id] = entry
+		}
+	}
+	return report
+}
