@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -190,6 +192,40 @@ func TestCommand(t *testing.T) {
 	}
 	if err := Command(t.Context(), nil, &b); err == nil {
 		t.Error("no flags: no error")
+	}
+}
+
+func TestPagesAreFollowedToTheLast(t *testing.T) {
+	const messages, limit = 25, 10
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		since, err := strconv.Atoi(r.FormValue("since"))
+		if err != nil && r.FormValue("since") != "" {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		for n := since + 1; n <= min(since+limit, messages); n++ {
+			_, _ = fmt.Fprintf(w, `{"sequence":%d,"device":"edge","properties":{"deviceId":"a"},"body":{"seq":%d}}`, n, n)
+		}
+	}))
+	defer server.Close()
+	for query, want := range map[string]int{"": messages, "?since=5": messages - 5, "?limit=10": messages} {
+		got, err := readAll(t.Context(), server.URL+query)
+		if err != nil || len(got) != want || got[len(got)-1].Numbers[0] != messages || got[0].Device != "a" {
+			t.Errorf("%q: %d messages, %v; want %d", query, len(got), err, want)
+		}
+	}
+}
+
+func TestAServerThatIgnoresSinceIsAskedTwiceAtMost(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		_, _ = io.WriteString(w, `[{"seq":1,"body":{"seq":1}},{"seq":2,"bodyBase64":"bGluZS0zLDEyLHg="}]`)
+	}))
+	defer server.Close()
+	got, err := readAll(t.Context(), server.URL)
+	if err != nil || len(got) != 2 || asked != 2 || got[1].Numbers[0] != 12 {
+		t.Errorf("%v after %d requests, %v", got, asked, err)
 	}
 }
 

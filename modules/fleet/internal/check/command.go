@@ -7,16 +7,22 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/fleet/internal/report"
 )
 
-// fetchTimeout bounds the download of the messages.
-const fetchTimeout = time.Minute
+// fetchTimeout bounds the download of one page of messages; pageSize is how many
+// are asked for, some megabytes.
+const (
+	fetchTimeout = time.Minute
+	pageSize     = 10_000
+)
 
 // Command is `fleet check`. It returns ErrViolation when a promise was broken,
 // and flag.ErrHelp after it has printed the usage.
@@ -36,14 +42,12 @@ func Command(ctx context.Context, arguments []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	in, err := open(ctx, *from)
+	messages, err := readAll(ctx, *from)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
-	messages, err := ReadMessages(in)
-	if err != nil {
-		return err
+	if len(messages) > 0 && messages[0].arrival > 1 {
+		fmt.Fprintf(out, "note: the messages begin with number %d of their source\n", messages[0].arrival)
 	}
 	ignored := strings.Split(*ignore, ",")
 	messages = slices.DeleteFunc(messages, func(m Message) bool {
@@ -68,18 +72,54 @@ func readReport(name string) (*report.Report, error) {
 	return report.Read(file)
 }
 
-func open(ctx context.Context, from string) (io.ReadCloser, error) {
+// readAll reads a file or standard input, or all pages of a URL.
+func readAll(ctx context.Context, from string) ([]Message, error) {
 	switch {
 	case from == "-":
-		return io.NopCloser(os.Stdin), nil
+		return ReadMessages(os.Stdin)
 	case strings.HasPrefix(from, "http://"), strings.HasPrefix(from, "https://"):
-		return fetch(ctx, from)
+		return fetchAll(ctx, from)
 	}
-	return os.Open(from)
+	file, err := os.Open(from)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return ReadMessages(file)
 }
 
-func fetch(ctx context.Context, url string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+// fetchAll asks for page after page, with the number of the last message seen as
+// the parameter since, until nothing new comes. Where messages have no numbers,
+// and where since is not understood, the first page is all there is.
+func fetchAll(ctx context.Context, from string) ([]Message, error) {
+	address, err := url.Parse(from)
+	if err != nil {
+		return nil, fmt.Errorf("messages: %w", err)
+	}
+	query := address.Query()
+	if !query.Has("limit") {
+		query.Set("limit", strconv.Itoa(pageSize))
+	}
+	var all []Message
+	var last uint64
+	for {
+		address.RawQuery = query.Encode()
+		page, err := fetch(ctx, address.String())
+		if err != nil {
+			return nil, err
+		}
+		page = slices.DeleteFunc(page, func(m Message) bool { return last > 0 && m.arrival <= last })
+		all = append(all, page...)
+		if len(page) == 0 || page[len(page)-1].arrival == 0 {
+			return all, nil
+		}
+		last = page[len(page)-1].arrival
+		query.Set("since", strconv.FormatUint(last, 10))
+	}
+}
+
+func fetch(ctx context.Context, address string) ([]Message, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("messages: %w", err)
 	}
@@ -88,9 +128,9 @@ func fetch(ctx context.Context, url string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("messages: %w", err)
 	}
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		_ = response.Body.Close()
-		return nil, fmt.Errorf("messages: GET %s: %s", url, response.Status)
+		return nil, fmt.Errorf("messages: GET %s: %s", address, response.Status)
 	}
-	return response.Body, nil
+	return ReadMessages(response.Body)
 }

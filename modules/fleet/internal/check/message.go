@@ -25,11 +25,13 @@ type Message struct {
 
 // source is one message as a hub, a simulator or a log writes it.
 type source struct {
+	Sequence   json.Number     `json:"sequence"` // or seq
 	Seq        json.Number     `json:"seq"`
 	Output     string          `json:"output"`
 	DeviceID   string          `json:"deviceId"`
 	Properties map[string]any  `json:"properties"`
 	Body       json.RawMessage `json:"body"`
+	BodyBase64 string          `json:"bodyBase64"` // a body that is no JSON
 	// Messages is set when this is not a message but a page of them.
 	Messages []json.RawMessage `json:"messages"`
 }
@@ -85,8 +87,10 @@ func parse(raw json.RawMessage) ([]Message, error) {
 		return parseAll(s.Messages)
 	}
 	m := Message{Device: s.DeviceID, Output: s.Output}
-	if n, err := strconv.ParseUint(s.Seq.String(), 10, 64); err == nil {
-		m.arrival = n
+	for _, text := range []json.Number{s.Seq, s.Sequence} {
+		if n, err := strconv.ParseUint(text.String(), 10, 64); err == nil {
+			m.arrival = n
+		}
 	}
 	for name, value := range s.Properties {
 		if text, ok := value.(string); ok && strings.EqualFold(name, "deviceId") {
@@ -99,6 +103,8 @@ func parse(raw json.RawMessage) ([]Message, error) {
 			return nil, err
 		}
 		m.Numbers = numbers(body)
+	} else {
+		m.Numbers = inText(s.BodyBase64)
 	}
 	return []Message{m}, nil
 }
