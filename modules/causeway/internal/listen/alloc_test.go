@@ -117,3 +117,32 @@ func BenchmarkSend(b *testing.B) {
 	k.Close("over")
 	<-drained
 }
+
+// BenchmarkDatagrams measures the read loop alone, with as many datagrams on
+// their way as the socket's buffer holds for certain.
+func BenchmarkDatagrams(b *testing.B) {
+	const window = 64
+	taken := make(chan struct{}, window)
+	h := handlerFuncs{peer: func(*Link) Receiver {
+		return receiverFuncs{datagram: func([]byte, time.Time) { taken <- struct{}{} }}
+	}}
+	conn := dial(b, serve(b, Options{Network: "udp"}, h))
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		b.Fatal(err)
+	}
+	datagram := make([]byte, 120)
+	outstanding := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write(datagram); err != nil {
+			b.Fatal(err)
+		}
+		if outstanding++; outstanding == window {
+			<-taken
+			outstanding--
+		}
+	}
+	for ; outstanding > 0; outstanding-- {
+		<-taken
+	}
+}
