@@ -14,6 +14,9 @@ import (
 // batchFormat is the message format of a transfer whose data sections are messages.
 const batchFormat = 0x80013700
 
+// maxGuess bounds the room made for a batch before its members are counted.
+const maxGuess = 4096
+
 var (
 	errTooLarge  = errors.New("message too large")
 	errDuplicate = errors.New("duplicate property name")
@@ -49,6 +52,10 @@ func decodeTransfer(from edge.Identity, format uint32, data []byte) ([]edge.Mess
 		member, err := r.Embedded()
 		if err != nil {
 			return batch, err
+		}
+		if batch == nil {
+			// Members are mostly alike in size; the bound is against a small first one.
+			batch = make([]edge.Message, 0, min(len(data)/(len(member.Rest())+1)+1, maxGuess))
 		}
 		m, err := c.message(from, &member)
 		if err != nil {

@@ -22,24 +22,38 @@ func (c *client) Input(d edge.Delivery) {
 	w := &waiting{settle: d.Settle}
 	m := c.inputMessage(&d)
 	// The timer comes first: the outcome may be here before Send returns.
-	w.timer = time.AfterFunc(c.peer.server.opts.AckTimeout, func() { w.end(edge.Lost) })
+	w.start(c.peer.server.opts.AckTimeout)
 	if !c.send(k, m, amqp.Outgoing{Tag: tagOf(d.LockToken), Settled: w.outcome}) {
 		// The hub may hold its lock around Input, so the loss is told by the timer's
 		// goroutine.
-		w.timer.Reset(0)
+		w.start(0)
 	}
 }
 
 // waiting is a delivery without an outcome yet.
 type waiting struct {
-	once   sync.Once
-	timer  *time.Timer
 	settle func(edge.Outcome)
+	once   sync.Once
+
+	mu    sync.Mutex
+	timer *time.Timer
+}
+
+// start sets when the delivery counts as lost.
+func (w *waiting) start(after time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	w.timer = time.AfterFunc(after, func() { w.end(edge.Lost) })
 }
 
 func (w *waiting) end(o edge.Outcome) {
 	w.once.Do(func() {
+		w.mu.Lock()
 		w.timer.Stop()
+		w.mu.Unlock()
 		w.settle(o)
 	})
 }

@@ -23,28 +23,39 @@ const (
 )
 
 // bounded is long enough for anything that is not stuck.
-func bounded(t testing.TB) context.Context {
-	t.Helper()
+func bounded(tb testing.TB) context.Context {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	t.Cleanup(cancel)
+	tb.Cleanup(cancel)
 	return ctx
 }
 
-func serve(t testing.TB, h *hub, opts amqphead.Options) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func listen(tb testing.TB) net.Listener {
+	tb.Helper()
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
+	return l
+}
+
+func serve(tb testing.TB, h *hub, opts amqphead.Options) string {
+	tb.Helper()
+	return serveHead(tb, h, opts)
+}
+
+func serveHead(tb testing.TB, h edge.Head, opts amqphead.Options) string {
+	tb.Helper()
+	l := listen(tb)
 	srv := amqphead.New(h, opts)
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(context.Background(), l) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := srv.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		if err := <-done; err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return l.Addr().String()
@@ -59,27 +70,27 @@ type peer struct {
 	answers *amqp.Receiver
 }
 
-func connect(t testing.TB, addr string) *peer {
-	t.Helper()
-	c, err := amqp.Dial(bounded(t), "amqp://"+addr, &amqp.ConnOptions{HostName: "hub"})
+func connect(tb testing.TB, addr string) *peer {
+	tb.Helper()
+	c, err := amqp.Dial(bounded(tb), "amqp://"+addr, &amqp.ConnOptions{HostName: "hub"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
-	s, err := c.NewSession(bounded(t), nil)
+	tb.Cleanup(func() { _ = c.Close() })
+	s, err := c.NewSession(bounded(tb), nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return &peer{t: t, conn: c, session: s}
+	return &peer{t: tb, conn: c, session: s}
 }
 
 // login connects and puts the tokens, which must be taken.
-func login(t testing.TB, addr string, tokens ...string) *peer {
-	t.Helper()
-	p := connect(t, addr)
+func login(tb testing.TB, addr string, tokens ...string) *peer {
+	tb.Helper()
+	p := connect(tb, addr)
 	for _, token := range tokens {
 		if status, text := p.put(token); status != 200 {
-			t.Fatalf("put-token: %d %s", status, text)
+			tb.Fatalf("put-token: %d %s", status, text)
 		}
 	}
 	return p
@@ -159,27 +170,27 @@ func pairOf(channel string) map[string]any {
 }
 
 // eventually polls, because what it waits for is told by nobody.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	ctx := bounded(t)
+	ctx := bounded(tb)
 	for !holds() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("never: %s", what)
+			tb.Fatalf("never: %s", what)
 		case <-tick.C:
 		}
 	}
 }
 
-func next[T any](t testing.TB, ch <-chan T) T {
-	t.Helper()
+func next[T any](tb testing.TB, ch <-chan T) T {
+	tb.Helper()
 	select {
 	case v := <-ch:
 		return v
-	case <-bounded(t).Done():
-		t.Fatalf("no %T came", *new(T))
+	case <-bounded(tb).Done():
+		tb.Fatalf("no %T came", *new(T))
 		panic("unreachable")
 	}
 }

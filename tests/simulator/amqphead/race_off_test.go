@@ -1,0 +1,5 @@
+//go:build !race
+
+package amqphead
+
+const raceDetector = false
