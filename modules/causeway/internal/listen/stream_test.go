@@ -214,11 +214,7 @@ func TestCloseAndContextEndServe(t *testing.T) {
 				defer cancel()
 				h, links := streams()
 				gone := make(chan string, 1)
-				h.peer = func(k *Link) Receiver {
-					select {
-					case <-k.Done():
-					default:
-					}
+				h.peer = func(*Link) Receiver {
 					return receiverFuncs{gone: func(reason string) { gone <- reason }}
 				}
 				served := make(chan error, 1)

@@ -149,6 +149,15 @@ func TestUDPRefusals(t *testing.T) {
 	}
 }
 
+func TestDrainingKeepsThePeersThatAreThere(t *testing.T) {
+	h, _, _ := peers()
+	l := serve(t, Options{Network: "udp"}, h)
+	conn := dial(t, l)
+	exchange(t, conn, "before")
+	l.StopAccepting()
+	exchange(t, conn, "while draining")
+}
+
 func TestUDPBoundPerAddress(t *testing.T) {
 	var refused refusals
 	h, _, _ := peers()
