@@ -23,8 +23,8 @@ var directions = []struct {
 	from string
 	to   []string
 }{
-	{causeway + "/codec/codectest", leaves[:1]},
-	{causeway + "/codec", nil},
+	{causeway + "/codec/codectest", []string{causeway + "/codec", rooms + "/frame"}},
+	{causeway + "/codec", leaves[:1]}, // what helps codecs lies below the contract
 	{rooms + "/message", nil},
 	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
 	{causeway + "/codecs", leaves[:1]},

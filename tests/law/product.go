@@ -141,10 +141,11 @@ func dockerfile(name, text string) []Fault {
 	if m := userLine.FindStringSubmatch(text); m == nil || m[1] == "0" {
 		fault("USER is not a number other than 0")
 	}
-	for _, word := range []string{"HEALTHCHECK ", "ENTRYPOINT ["} {
-		if !strings.Contains(text, "\n"+word) {
-			fault("no " + strings.TrimRight(word, " ["))
-		}
+	if !strings.Contains(text, "\nENTRYPOINT [") {
+		fault("no ENTRYPOINT")
+	}
+	if strings.Contains(text, "\nEXPOSE ") && !strings.Contains(text, "\nHEALTHCHECK ") {
+		fault("serves a port and has no HEALTHCHECK")
 	}
 	return faults
 }
