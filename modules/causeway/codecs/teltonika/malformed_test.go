@@ -40,11 +40,11 @@ func TestALenientListenerMarksAWrongCheckSum(t *testing.T) {
 		frame := packetOf(data)
 		frame[len(frame)-1] ^= 1
 		out := receive(t, d, frame)
-		if property1(out.Messages[0], "crc") != "bad" {
+		if propertyOf(out.Messages[0], "crc") != "bad" {
 			t.Errorf("properties %+v", out.Messages[0].Properties)
 		}
 	}
-	if out := receive(t, d, packetOf(dataOf(codec8, rich()))); property1(out.Messages[0], "crc") != "" {
+	if out := receive(t, d, packetOf(dataOf(codec8, rich()))); propertyOf(out.Messages[0], "crc") != "" {
 		t.Errorf("a good check sum is marked: %+v", out.Messages[0].Properties)
 	}
 }

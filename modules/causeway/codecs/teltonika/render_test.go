@@ -22,7 +22,7 @@ func TestARecordBecomesOneMessage(t *testing.T) {
 		t.Errorf("time %v, want %v", m.Time, want)
 	}
 	for name, want := range map[string]string{"kind": "avl", "codec": "16", "priority": "high", "event": "239"} {
-		if got := property1(m, name); got != want {
+		if got := propertyOf(m, name); got != want {
 			t.Errorf("property %s is %q, want %q", name, got, want)
 		}
 	}
@@ -58,7 +58,7 @@ func TestAPacketCanBeOneMessage(t *testing.T) {
 	if body.Codec != "8" || len(body.Records) != 3 || body.Records[1].Priority != "high" {
 		t.Errorf("body %+v", body)
 	}
-	if property1(m, "priority") != "high" || property1(m, "event") != "239" || m.Time.Second() != 46 {
+	if propertyOf(m, "priority") != "high" || propertyOf(m, "event") != "239" || m.Time.Second() != 46 {
 		t.Errorf("the most urgent record does not name the message: %v %+v", m.Time, m.Properties)
 	}
 	if out = receive(t, d, packetOf(dataOf(codec8))); len(out.Messages) != 0 || out.Ack == nil {

@@ -78,3 +78,13 @@ func TestThePageOfPropertiesIsUpToDate(t *testing.T) {
 		t.Error("AVL.md is not what the table says: UPDATE_AVL=1 go test writes it")
 	}
 }
+
+func TestTheReadmeCountsTheProperties(t *testing.T) {
+	page, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d AVL properties", len(avlTable())); !strings.Contains(string(page), want) {
+		t.Errorf("the README does not say %q", want)
+	}
+}

@@ -156,3 +156,34 @@ func TestOnlyKnownTransportsBegin(t *testing.T) {
 		t.Error("Begin accepts the transport serial")
 	}
 }
+
+// nowhere is a position without a fix.
+const nowhere = `{"longitude":0,"latitude":0,"altitude":0,"angle":0,"satellites":0,"speed":0}`
+
+// same compares two JSON documents, white space and order of members aside.
+func same(tb testing.TB, got []byte, want string) {
+	tb.Helper()
+	var g, w any
+	if err := json.Unmarshal(got, &g); err != nil {
+		tb.Errorf("body %s: %v", got, err)
+		return
+	}
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		tb.Fatalf("test data: %v", err)
+	}
+	gb, _ := json.Marshal(g)
+	wb, _ := json.Marshal(w)
+	if string(gb) != string(wb) {
+		tb.Errorf("\ngot  %s\nwant %s", gb, wb)
+	}
+}
+
+// propertyOf returns the value of one property of a message.
+func propertyOf(m codec.Message, name string) string {
+	for _, p := range m.Properties {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return ""
+}

@@ -270,8 +270,8 @@ func TestTheVectorsThatAnotherDecoderRefusesFollowTheSpecification(t *testing.T)
 				t.Errorf("%d messages and ack %q, want %d and %q: %s", len(out.Messages), got, want.messages, want.ack, want.why)
 			}
 			for _, m := range out.Messages {
-				if property1(m, "kind") != want.kind || !json.Valid(m.Body) {
-					t.Errorf("kind %q: %s", property1(m, "kind"), m.Body)
+				if propertyOf(m, "kind") != want.kind || !json.Valid(m.Body) {
+					t.Errorf("kind %q: %s", propertyOf(m, "kind"), m.Body)
 				}
 			}
 			udp := begin(t, "", "udp")
