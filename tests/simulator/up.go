@@ -140,10 +140,14 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if f.ready != "" {
+		_ = os.Remove(f.ready) // one of an earlier run would mislead who waits for it
+	}
 	e, err := sim.Start(ctx, f.sim)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = os.Remove(filepath.Join(e.State(), readyFile)) }()
 	fmt.Fprintf(errOut, "simulator: hub %s at %s, control %s, workload %s, root %s\n",
 		e.Hub().IoTHub(), e.Addr(), e.Control(), e.Workload(), e.CAFile())
 	runErr := serve(ctx, f, e, programs, out)

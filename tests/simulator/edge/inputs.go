@@ -12,11 +12,9 @@ import (
 )
 
 // enqueueInput queues a copy of the message for a module's input.
-func (h *Hub) enqueueInput(sink route.Sink, r *compiledRoute, m *Message, expires time.Time) error {
-	copied := *m
-	copied.Input = sink.Input
-	id := Identity{Device: h.opts.Device, Module: sink.Module}
-	return h.queueInput(id, r.Priority, queued{message: copied, expires: expires})
+func (h *Hub) enqueueInput(sink route.Sink, priority uint32, item queued) error {
+	item.message.Input = sink.Input
+	return h.queueInput(Identity{Device: h.opts.Device, Module: sink.Module}, priority, item)
 }
 
 func (h *Hub) queueInput(id Identity, priority uint32, item queued) error {
@@ -46,14 +44,15 @@ func (h *Hub) InjectInput(module, input string, m Message) error {
 		m.From = Identity{Device: h.opts.Device, Module: "simulator"}
 	}
 	m.Input, m.Enqueued = input, h.opts.Now()
-	if err := check(&m); err != nil {
+	size, err := check(&m)
+	if err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
 	id := Identity{Device: h.opts.Device, Module: module}
 	if err := h.knows(id); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
-	if err := h.queueInput(id, DefaultPriority, queued{message: m}); err != nil {
+	if err := h.queueInput(id, DefaultPriority, queued{message: m, size: size}); err != nil {
 		return fmt.Errorf("inject: %w", err)
 	}
 	return nil
@@ -124,6 +123,8 @@ func (h *Hub) awaitInputs(c *client, item *queued) Session {
 		select {
 		case <-changed:
 		case <-expiry:
+			h.counters.expired.Add(1)
+			return nil
 		case <-h.done:
 			return nil
 		}

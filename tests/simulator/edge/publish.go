@@ -36,13 +36,13 @@ func (h *Hub) accept(batch []Message, source string, now time.Time) error {
 	fixed := source
 	for i := range batch {
 		m := &batch[i]
-		err := check(m)
+		size, err := check(m)
 		if err == nil {
 			if fixed == "" && (source == "" || m.Output != batch[i-1].Output) {
 				source = sourceOf(m)
 			}
 			run.enter(source)
-			err = run.store(m)
+			err = run.store(m, size, len(batch)-i)
 		}
 		if err != nil {
 			run.flush()
@@ -53,14 +53,16 @@ func (h *Hub) accept(batch []Message, source string, now time.Time) error {
 	return run.flush()
 }
 
-func check(m *Message) error {
-	if size := messageSize(m); size > MaxMessageBytes {
-		return &Refusal{ConditionTooLarge, "message of " + strconv.FormatInt(size, 10) + " bytes is over 262144"}
+// check returns a message's size, or why the hub does not take it.
+func check(m *Message) (int64, error) {
+	size := messageSize(m)
+	if size > MaxMessageBytes {
+		return 0, &Refusal{ConditionTooLarge, "message of " + strconv.FormatInt(size, 10) + " bytes is over 262144"}
 	}
 	if hasFoldedDuplicate(m.Properties) {
-		return &Refusal{ConditionInternal, "two properties differ only in case"}
+		return 0, &Refusal{ConditionInternal, "two properties differ only in case"}
 	}
-	return nil
+	return size, nil
 }
 
 // hasFoldedDuplicate finds two names that differ only in case.
@@ -110,7 +112,8 @@ func (r *storeRun) enter(source string) {
 	r.source, r.candidates = source, r.table.candidates(source)
 }
 
-func (r *storeRun) store(m *Message) error {
+// store takes one message; left is how many of the transfer there are with it.
+func (r *storeRun) store(m *Message, size int64, left int) error {
 	r.counts.add(r.source, 1)
 	var seen *route.Message
 	upstream, matched := false, false
@@ -131,14 +134,19 @@ func (r *storeRun) store(m *Message) error {
 		matched = true
 		if sink.Upstream {
 			upstream = true
+			if r.cloud == nil {
+				r.cloud = make([]upstreamEntry, 0, left)
+			}
 			r.cloud = append(r.cloud, upstreamEntry{
 				priority: c.Priority,
-				item:     queued{message: *m, source: r.source, expires: r.table.expires(c, r.now)},
+				item:     queued{message: *m, size: size, source: r.source, expires: r.table.expires(c, r.now)},
 			})
 			continue
 		}
 		inputs = append(inputs, sink)
-		if err := r.hub.enqueueInput(sink, c, m, r.table.expires(c, r.now)); err != nil {
+		if err := r.hub.enqueueInput(sink, c.Priority, queued{
+			message: *m, size: size, expires: r.table.expires(c, r.now),
+		}); err != nil {
 			return err
 		}
 	}

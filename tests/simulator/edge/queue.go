@@ -11,7 +11,9 @@ const DefaultPriority = 2_000_000_000
 // queued is a message that waits to be forwarded.
 type queued struct {
 	message Message
-	source  string
+	// size is messageSize of the message, kept because counting it takes time.
+	size   int64
+	source string
 	// expires is zero for never.
 	expires time.Time
 }
@@ -40,8 +42,7 @@ func (q *queue) len() int { return q.count }
 
 // push says whether there was room.
 func (q *queue) push(priority uint32, item queued) bool {
-	size := messageSize(&item.message)
-	if q.count >= q.maxMessages || q.bytes+size > q.maxBytes {
+	if q.count >= q.maxMessages || q.bytes+item.size > q.maxBytes {
 		return false
 	}
 	i, found := slices.BinarySearchFunc(q.lanes, priority, func(l lane, p uint32) int {
@@ -58,7 +59,7 @@ func (q *queue) push(priority uint32, item queued) bool {
 	}
 	q.lanes[i].items = append(q.lanes[i].items, item)
 	q.count++
-	q.bytes += size
+	q.bytes += item.size
 	return true
 }
 
@@ -75,7 +76,7 @@ func (q *queue) pop(now time.Time) (item queued, expired int, ok bool) {
 				l.items, l.head = slices.Delete(l.items, 0, l.head), 0
 			}
 			q.count--
-			q.bytes -= messageSize(&item.message)
+			q.bytes -= item.size
 			if item.expired(now) {
 				expired++
 				continue
@@ -87,7 +88,7 @@ func (q *queue) pop(now time.Time) (item queued, expired int, ok bool) {
 }
 
 func (item *queued) expired(now time.Time) bool {
-	return !item.expires.IsZero() && now.After(item.expires)
+	return !item.expires.IsZero() && !now.Before(item.expires)
 }
 
 // messageSize counts as the real hub does: body, and names and values of all properties.

@@ -14,6 +14,8 @@ type Upstream struct {
 	// Source is the route language's source path.
 	Source  string
 	Message Message
+
+	size int64
 }
 
 type upstreamEntry struct {
@@ -70,7 +72,8 @@ func (u *upstream) arrive(entries []upstreamEntry) error {
 	if u.opts.Journal != nil {
 		list := make([]Upstream, len(entries))
 		for i := range entries {
-			list[i] = Upstream{u.sequence + uint64(i) + 1, entries[i].item.source, entries[i].item.message}
+			item := &entries[i].item
+			list[i] = Upstream{Sequence: u.sequence + uint64(i) + 1, Source: item.source, Message: item.message}
 		}
 		if err := u.opts.Journal.Append(list); err != nil {
 			return fmt.Errorf("journal: %w", err)
@@ -78,7 +81,7 @@ func (u *upstream) arrive(entries []upstreamEntry) error {
 	}
 	for i := range entries {
 		e := &entries[i].item
-		u.show(Upstream{u.sequence + 1, e.source, e.message})
+		u.show(Upstream{Sequence: u.sequence + 1, Source: e.source, Message: e.message, size: e.size})
 	}
 	if u.wake != nil {
 		close(u.wake)
@@ -89,7 +92,7 @@ func (u *upstream) arrive(entries []upstreamEntry) error {
 
 // show counts one message and keeps it in the ring.
 func (u *upstream) show(m Upstream) {
-	size := messageSize(&m.Message)
+	size := m.size
 	u.sequence = m.Sequence
 	u.total++
 	u.size += uint64(size)
@@ -97,7 +100,7 @@ func (u *upstream) show(m Upstream) {
 		return
 	}
 	for u.count > 0 && (u.count >= u.opts.KeepMessages || u.bytes+size > u.opts.KeepBytes) {
-		u.bytes -= messageSize(&u.ring[u.start].Message)
+		u.bytes -= u.ring[u.start].size
 		u.ring[u.start] = Upstream{}
 		u.start = (u.start + 1) % len(u.ring)
 		u.count--
@@ -203,8 +206,9 @@ func (h *Hub) Messages(ctx context.Context, since uint64, limit int, wait time.D
 func (h *Hub) Replay(messages []Upstream) {
 	h.upstream.mu.Lock()
 	defer h.upstream.mu.Unlock()
-	for i := range messages {
-		h.upstream.show(messages[i])
+	for _, m := range messages {
+		m.size = messageSize(&m.Message)
+		h.upstream.show(m)
 	}
 }
 

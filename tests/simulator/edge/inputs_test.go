@@ -1,0 +1,154 @@
+package edge_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/simulator/edge"
+)
+
+const toInput = `FROM /messages/modules/m/outputs/o INTO BrokeredEndpoint("/modules/n/inputs/in")`
+
+// inputHub has a client on module n that listens to inputs.
+func inputHub(t *testing.T, opts edge.Options) (*edge.Hub, *client) {
+	t.Helper()
+	h := newHub(t, opts)
+	setRoutes(t, h, toInput)
+	c := newClient()
+	h.Connect(module("n"), c)
+	h.Subscribe(module("n"), edge.TopicInputs)
+	return h, c
+}
+
+func TestInputsAreDeliveredOneAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, c := inputHub(t, edge.Options{})
+		publish(t, h, module("m"), body("1"), body("2"))
+		first := <-c.inputs
+		if string(first.Message.Body) != "1" || first.Message.Input != "in" || first.Message.System["connectionModuleId"] != "m" {
+			t.Fatalf("got %+v", first.Message)
+		}
+		synctest.Wait()
+		if len(c.inputs) != 0 {
+			t.Fatal("the second came before the first was settled")
+		}
+		first.Settle(edge.Accepted)
+		first.Settle(edge.Lost) // late words count for nothing
+		second := <-c.inputs
+		second.Settle(edge.Accepted)
+		if string(second.Message.Body) != "2" || second.Message.System["deliveryCount"] != "0" {
+			t.Fatalf("got %+v", second.Message)
+		}
+		synctest.Wait()
+		if s := h.Stats().Inputs; s.Accepted != 2 || s.Retried != 0 {
+			t.Fatalf("stats %+v", s)
+		}
+	})
+}
+
+func TestOutcomesDecideAboutRedelivery(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		outcome edge.Outcome
+		silent  bool
+		again   bool
+		after   time.Duration
+	}{
+		{"rejected is dropped", edge.Rejected, false, false, 0},
+		{"released is dropped", edge.Released, false, false, 0},
+		{"modified comes again after the acknowledgement time", edge.Modified, false, true, 30 * time.Second},
+		{"silence comes again after the acknowledgement time", 0, true, true, 30 * time.Second},
+		{"lost comes again after the retry delay", edge.Lost, false, true, time.Second},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h, n := inputHub(t, edge.Options{})
+				publish(t, h, module("m"), body("1"), body("2"))
+				begun := time.Now()
+				first := <-n.inputs
+				if !c.silent {
+					first.Settle(c.outcome)
+				}
+				next := <-n.inputs
+				want := "2"
+				if c.again {
+					want = "1"
+				}
+				if string(next.Message.Body) != want || time.Since(begun) != c.after {
+					t.Fatalf("%s came after %v", next.Message.Body, time.Since(begun))
+				}
+				if c.again && next.Message.System["deliveryCount"] != "1" {
+					t.Fatalf("count %s", next.Message.System["deliveryCount"])
+				}
+				next.Settle(edge.Accepted)
+			})
+		})
+	}
+}
+
+func TestInputsWaitForASubscriberAndSurviveItsLoss(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, edge.Options{})
+		setRoutes(t, h, toInput)
+		publish(t, h, module("m"), body("1"))
+		c := newClient()
+		leave := h.Connect(module("n"), c)
+		synctest.Wait()
+		if len(c.inputs) != 0 {
+			t.Fatal("delivered without a subscription")
+		}
+		h.Subscribe(module("n"), edge.TopicInputs)
+		<-c.inputs
+		leave()
+		again := newClient()
+		h.Connect(module("n"), again)
+		h.Subscribe(module("n"), edge.TopicInputs)
+		d := <-again.inputs
+		d.Settle(edge.Accepted)
+		synctest.Wait()
+		if got := h.Presences(); len(got) != 1 || got[0].Waiting != 0 {
+			t.Fatalf("presences %+v", got)
+		}
+	})
+}
+
+func TestInputsExpire(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, edge.Options{})
+		err := h.SetRoutes([]edge.Route{{Name: "r", Text: toInput, Priority: edge.DefaultPriority, TimeToLive: time.Minute}}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish(t, h, module("m"), body("1"))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s := h.Stats(); s.Expired != 1 {
+			t.Fatalf("stats %+v", s)
+		}
+	})
+}
+
+func TestInjectedInputsNeedAKnownModule(t *testing.T) {
+	t.Parallel()
+	h, c := inputHub(t, edge.Options{})
+	if err := h.InjectInput("n", "x", edge.Message{Body: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
+	d := <-c.inputs
+	d.Settle(edge.Accepted)
+	if d.Message.Input != "x" || d.Message.From.Module != "simulator" {
+		t.Fatalf("got %+v", d.Message)
+	}
+	for _, target := range []string{"", "stranger"} {
+		if err := h.InjectInput(target, "x", edge.Message{}); err == nil {
+			t.Errorf("%q was taken", target)
+		}
+	}
+}
