@@ -41,10 +41,14 @@ func TestAnExampleThatDoesNotCompileIsFound(t *testing.T) {
 }
 
 func examples(text string) []string {
+	const opening = "```go compiles\n"
 	var found []string
-	for _, part := range strings.Split(text, "```go compiles\n")[1:] {
-		example, _, _ := strings.Cut(part, "\n```")
-		found = append(found, example+"\n")
+	parts := strings.Split(text, opening)
+	for i, part := range parts[1:] {
+		// A fence within a list is indented, and so is all that it holds.
+		indent := parts[i][strings.LastIndex(parts[i], "\n")+1:]
+		example, _, _ := strings.Cut(part, "\n"+indent+"```")
+		found = append(found, strings.ReplaceAll("\n"+example, "\n"+indent, "\n")+"\n")
 	}
 	return found
 }
