@@ -20,7 +20,7 @@ func CheckProperties(option string, properties map[string]string, most int) erro
 		}
 		folded := strings.ToLower(name)
 		if other, ok := seen[folded]; ok {
-			return codec.Optionf(option, "got %q and %q, which are one name without regard to case", min(name, other), max(name, other))
+			return codec.Optionf(option, "got %q and %q, which differ in case only", min(name, other), max(name, other))
 		}
 		seen[folded] = name
 	}

@@ -45,7 +45,8 @@ func preset(name string) (s delimitedSpec, ok bool) {
 	case "slip": // RFC 1055
 		s = delimitedSpec{End: "c0", Escape: &escapeSpec{Map: map[string]string{"dbdc": "c0", "dbdd": "db"}}}
 	case "jt808": // JT/T 808, section 4.4.2
-		s = delimitedSpec{Start: "7e", End: "7e", Escape: &escapeSpec{Map: map[string]string{"7d02": "7e", "7d01": "7d"}}}
+		s = delimitedSpec{Start: "7e", End: "7e"}
+		s.Escape = &escapeSpec{Map: map[string]string{"7d02": "7e", "7d01": "7d"}}
 	case "mllp": // HL7 transport specification, minimal lower layer protocol
 		s = delimitedSpec{Start: "0b", End: "1c0d"}
 	default:

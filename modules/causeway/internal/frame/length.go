@@ -202,7 +202,7 @@ func (c *length) wrap(dst, payload []byte) ([]byte, error) {
 	}
 	value := len(payload) - c.adjustment
 	if value < 0 {
-		return nil, fmt.Errorf("frame: %d bytes, the shortest payload has %d: %w", len(payload), c.adjustment, ErrPayload)
+		return nil, fmt.Errorf("frame: %d bytes, at least %d are needed: %w", len(payload), c.adjustment, ErrPayload)
 	}
 	dst = append(dst, c.prefix...)
 	if c.size == 0 {

@@ -175,8 +175,8 @@ func (r *Reader) fill() error {
 			return r.quiet()
 		case late:
 			return err
-		case err != nil:
-			return nil
+		case r.err != nil:
+			return nil // it comes after the frames before it
 		}
 	}
 	return io.ErrNoProgress

@@ -1,6 +1,6 @@
-//go:build race
+//go:build !race
 
-package raw
+package codectest
 
 // raceEnabled: the race detector allocates on its own account.
-const raceEnabled = true
+const raceEnabled = false

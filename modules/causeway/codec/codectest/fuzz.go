@@ -1,0 +1,83 @@
+package codectest
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+)
+
+// Fuzz fuzzes a codec through the cases of dir: each input is played with the
+// options and the framing of one of them. It must not panic, must not depend on
+// how the stream is cut, and must keep what Run checks of messages.
+func Fuzz(f *testing.F, factory codec.Factory, dir string) {
+	f.Helper()
+	all, err := scripts(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, s := range all {
+		f.Add(uint(i), s.seed(), uint8(1))
+	}
+	f.Fuzz(func(t *testing.T, i uint, input []byte, size uint8) {
+		s := *all[i%uint(len(all))]
+		c, err := factory(s.options)
+		if err != nil {
+			t.Fatalf("options: %v", err)
+		}
+		l, err := s.begin(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps := []step{{input: input}}
+		if l.split == nil {
+			steps = datagrams(input)
+		}
+		s.steps = steps
+		whole, played, err := s.play(c, func(l *link) { l.scribble = true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range flat(whole) {
+			if word, rest, _ := strings.Cut(line, " "); word == "=" && !strings.HasPrefix(rest, "{") {
+				t.Errorf("message that breaks the contract: %s", rest)
+			}
+		}
+		for _, frame := range played.frames {
+			checkFields(t, l.dialogue, frame)
+		}
+		if l.split == nil || strings.Contains(string(s.frame), `"none"`) {
+			return
+		}
+		s.steps = rechunked(steps, func() int { return 1 + int(size) })
+		pieces, _, err := s.play(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, "the stream in pieces", flat(whole), flat(pieces))
+	})
+}
+
+// seed is the input of a case: its stream, or its datagrams, each behind its length.
+func (s *script) seed() []byte {
+	var input []byte
+	for _, st := range s.steps {
+		if s.udp {
+			input = binary.BigEndian.AppendUint16(input, uint16(len(st.input)))
+		}
+		input = append(input, st.input...)
+	}
+	return input
+}
+
+// datagrams undoes seed; a length over what is left takes the rest.
+func datagrams(input []byte) []step {
+	var steps []step
+	for len(input) >= 2 {
+		n := min(int(binary.BigEndian.Uint16(input)), len(input)-2)
+		steps = append(steps, step{input: input[2 : 2+n]})
+		input = input[2+n:]
+	}
+	return steps
+}
