@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"regexp"
 	"time"
@@ -87,13 +89,9 @@ func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (doo
 	} else if err != nil {
 		fault("options", err)
 	}
-	var framing *frame.Framing
-	if len(l.Frame) > 0 {
-		if framing, err = frame.Parse(l.Frame, l.Limits.FrameBytes); err != nil {
-			fault("frame", err)
-		} else if framing.Kind() == "datagram" && l.Bind.Transport != "udp" {
-			fault("frame", errors.New("datagram framing needs a udp:// bind"))
-		}
+	framing, err := framingOf(name, l, c)
+	if err != nil {
+		fault("frame", err)
 	}
 	d := door{config: l, options: g.listenOptions(name, l)}
 	if l.TLS != nil {
@@ -108,6 +106,30 @@ func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (doo
 	d.profile = g.profile(name, l, c, framing)
 	d.profile.Observer = d.observer
 	return d, faults
+}
+
+// framingOf is the framing that the listener names; without one, the codec's own
+// (nil), none for datagrams (nil), or lines.
+func framingOf(name string, l config.Listener, c codec.Codec) (*frame.Framing, error) {
+	spec := l.Frame
+	if len(spec) == 0 {
+		if c == nil || l.Bind.Transport == "udp" {
+			return nil, nil
+		}
+		probe, err := c.Begin(codec.Peer{Listener: name, Transport: l.Bind.Transport})
+		if err != nil {
+			return nil, fmt.Errorf("the codec cannot begin: %w", err)
+		}
+		if _, own := probe.(codec.Framer); own {
+			return nil, nil
+		}
+		spec = json.RawMessage(`{"type":"line"}`)
+	}
+	framing, err := frame.Parse(spec, l.Limits.FrameBytes)
+	if err == nil && framing.Kind() == "datagram" && l.Bind.Transport != "udp" {
+		return nil, codec.Optionf("/type", "datagram framing needs a udp:// bind")
+	}
+	return framing, err
 }
 
 func (g *Gateway) listenOptions(name string, l config.Listener) listen.Options {
