@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// simulator is the offline IoT Edge as a process, driven through its control API.
+type simulator struct {
+	t       *testing.T
+	state   string
+	proc    *process
+	control string
+	ca      string // path of the root certificate
+}
+
+// module is the name under which the gateway is deployed.
+const module = "causeway"
+
+// startSimulator starts a simulator whose deployment gives the gateway the desired
+// properties. Routes and manifest are read by the simulator itself.
+func startSimulator(t *testing.T, desired string) *simulator {
+	t.Helper()
+	// Unix socket paths are short, so the state is not in the test's own long path.
+	state, err := os.MkdirTemp("", "sim") //nolint:usetesting // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(state) })
+	deployment := `{"$schema-template": "4.0.0", "modulesContent": {
+		"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1", "runtime": {"type": "docker", "settings": {}},
+			"systemModules": {}, "modules": {"causeway": {"version": "1.0", "type": "docker", "status": "running",
+			"restartPolicy": "always", "settings": {"image": "causeway", "createOptions": {}}}}}},
+		"$edgeHub": {"properties.desired": {"schemaVersion": "1.1",
+			"routes": {"all": "FROM /messages/modules/causeway/outputs/* INTO $upstream"},
+			"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}},
+		"causeway": {"properties.desired": ` + desired + `}}}`
+	if err := os.WriteFile(filepath.Join(state, "deployment.json"), []byte(deployment), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &simulator{t: t, state: state}
+	s.start()
+	return s
+}
+
+// start starts the process, again on the same ports and state after a kill.
+func (s *simulator) start() {
+	s.t.Helper()
+	ready := filepath.Join(s.state, "up.json")
+	_ = os.Remove(ready)
+	s.proc = start(s.t, "simulator", nil, built.simulator, "up", "-state", filepath.Join(s.state, "s"),
+		"-subscribe-grace", "0s", "-reauth", "1s", "-module", module, "-ready-file", ready,
+		"-journal", filepath.Join(s.state, "journal"), filepath.Join(s.state, "deployment.json"))
+	var up struct {
+		Control string `json:"control"`
+		CA      string `json:"ca"`
+	}
+	eventually(s.t, 20*time.Second, "simulator is up", func() bool {
+		b, err := os.ReadFile(ready)
+		return err == nil && json.Unmarshal(b, &up) == nil && up.Control != ""
+	})
+	s.control, s.ca = up.Control, up.CA
+	if !strings.HasPrefix(s.control, "http") {
+		s.control = "http://" + s.control
+	}
+}
+
+// call makes a request of the control API; any status is returned.
+func (s *simulator) call(method, path string, body any) (int, []byte) {
+	s.t.Helper()
+	var in io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.control+path, in)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Close = true // the simulator may be killed between two calls
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return resp.StatusCode, b
+}
+
+// must is call for a request that has to succeed; the answer is decoded into v.
+func (s *simulator) must(method, path string, body, v any) {
+	s.t.Helper()
+	status, b := s.call(method, path, body)
+	if status/100 != 2 {
+		s.t.Fatalf("%s %s: status %d: %s", method, path, status, b)
+	}
+	if v != nil {
+		if err := json.Unmarshal(b, v); err != nil {
+			s.t.Fatalf("%s %s: %v in %s", method, path, err, b)
+		}
+	}
+}
+
+// message is one message that reached the cloud.
+type message struct {
+	Sequence   uint64            `json:"sequence"`
+	Output     string            `json:"output"`
+	Properties map[string]string `json:"properties"`
+	System     map[string]string `json:"system"`
+	Body       json.RawMessage   `json:"body"`
+	BodyBase64 []byte            `json:"bodyBase64"`
+}
+
+// messages are those of the module after a sequence number.
+func (s *simulator) messages(since uint64) (list []message) {
+	s.t.Helper()
+	s.must("GET", fmt.Sprintf("/messages?since=%d&limit=100000", since), nil, &list)
+	return list
+}
+
+// waitMessages waits until a device has n messages in the cloud and returns them.
+func (s *simulator) waitMessages(device string, n int, limit time.Duration) (list []message) {
+	s.t.Helper()
+	eventually(s.t, limit, fmt.Sprintf("%d messages of %s in the cloud", n, device), func() bool {
+		list = nil
+		for _, m := range s.messages(0) {
+			if m.Properties["deviceId"] == device {
+				list = append(list, m)
+			}
+		}
+		return len(list) >= n
+	})
+	return list
+}
+
+// method calls a direct method as the cloud does; the status is the module's own.
+func (s *simulator) method(name string, payload any) (int, json.RawMessage) {
+	s.t.Helper()
+	var answer struct {
+		Status  int             `json:"status"`
+		Payload json.RawMessage `json:"payload"`
+	}
+	s.must("POST", "/twins/edge/modules/"+module+"/methods", map[string]any{
+		"methodName": name, "payload": payload, "responseTimeoutInSeconds": 60, "connectTimeoutInSeconds": 30,
+	}, &answer)
+	return answer.Status, answer.Payload
+}
+
+// patch changes desired properties.
+func (s *simulator) patch(desired any) {
+	s.t.Helper()
+	s.must("PATCH", "/twins/edge/modules/"+module, map[string]any{
+		"properties": map[string]any{"desired": desired},
+	}, nil)
+}
+
+// twin is what the tests look at of the twin.
+type twin struct {
+	Properties struct {
+		Desired struct {
+			Version int64 `json:"$version"`
+		} `json:"desired"`
+		Reported struct {
+			LastDesiredVersion int64 `json:"lastDesiredVersion"`
+			LastDesiredStatus  struct {
+				Code        int    `json:"code"`
+				Description string `json:"description"`
+			} `json:"lastDesiredStatus"`
+			Listeners map[string]struct {
+				State string `json:"state"`
+				Bind  string `json:"bind"`
+				Error string `json:"error"`
+			} `json:"listeners"`
+			Devices map[string]struct {
+				Reported json.RawMessage `json:"reported"`
+				Error    string          `json:"error"`
+			} `json:"devices"`
+		} `json:"reported"`
+	} `json:"properties"`
+}
+
+func (s *simulator) twin() (t twin) {
+	s.t.Helper()
+	s.must("GET", "/twins/edge/modules/"+module, nil, &t)
+	return t
+}
+
+// decided waits until the gateway has judged the newest desired properties.
+func (s *simulator) decided() (t twin) {
+	s.t.Helper()
+	eventually(s.t, 20*time.Second, "the gateway reports what it made of the desired properties", func() bool {
+		t = s.twin()
+		return t.Properties.Reported.LastDesiredVersion == t.Properties.Desired.Version
+	})
+	return t
+}
+
+// fault makes the hub misbehave towards the next publishes.
+func (s *simulator) fault(f map[string]any) {
+	s.t.Helper()
+	s.must("POST", "/faults", f, nil)
+}
+
+// env is the environment of the module in a style: workload or connectionstring.
+func (s *simulator) env(style string) (list []string) {
+	s.t.Helper()
+	var env map[string]string
+	s.must("GET", "/env/"+module+"?style="+url.QueryEscape(style), nil, &env)
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	return list
+}

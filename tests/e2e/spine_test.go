@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// trackers is a deployment with one listener for Teltonika trackers.
+const trackers = `{"schemaVersion": "1.0", "listeners": {
+	"trackers": {"bind": "tcp://127.0.0.1:0", "codec": "teltonika"}}}`
+
+const imei = "356307042441013"
+
+func TestATrackerIsAcknowledgedOnlyAfterTheHubHasSettled(t *testing.T) {
+	t.Parallel()
+	for _, style := range []string{workload, connectionString} {
+		t.Run(style, func(t *testing.T) {
+			t.Parallel()
+			sim := startSimulator(t, trackers)
+			g := startGateway(t, sim, style)
+			d := login(t, g.addr("trackers"), imei)
+
+			const held = 2 * time.Second
+			sim.fault(map[string]any{"delayMs": held.Milliseconds()})
+			sent := time.Now()
+			d.send(3)
+			d.silent(held - 500*time.Millisecond)
+			if n := d.acknowledged(10 * time.Second); n != 3 {
+				t.Errorf("acknowledged %d records, sent 3", n)
+			}
+			if waited := time.Since(sent); waited < held {
+				t.Errorf("acknowledged after %v, the hub settled after %v", waited, held)
+			}
+
+			list := sim.waitMessages(imei, 3, 10*time.Second)
+			for i, m := range list {
+				if m.Output != "telemetry" || m.System["contentType"] != "application/json" {
+					t.Errorf("message %d: output %q, content type %q", i, m.Output, m.System["contentType"])
+				}
+				if seq := sequence(t, m); seq != i+1 {
+					t.Errorf("message %d carries sequence %d", i, seq)
+				}
+				if !strings.HasPrefix(m.System["messageId"], imei+"-") {
+					t.Errorf("message %d has id %q", i, m.System["messageId"])
+				}
+			}
+		})
+	}
+}
+
+// sequence reads the number that the tracker put into AVL element 199.
+func sequence(t *testing.T, m message) int {
+	t.Helper()
+	var body struct {
+		IO map[string]json.RawMessage `json:"io"`
+	}
+	if err := json.Unmarshal(m.Body, &body); err != nil {
+		t.Fatalf("body %s: %v", m.Body, err)
+	}
+	for name, value := range body.IO {
+		if strings.Contains(strings.ToLower(name), "trip") && strings.Contains(strings.ToLower(name), "odometer") {
+			n, err := strconv.Atoi(string(value))
+			if err != nil {
+				t.Fatalf("element %s of %s: %v", name, m.Body, err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no trip odometer in %s", m.Body)
+	return 0
+}
+
+func TestADeviceThatMayNotComeInIsRefusedAndClosed(t *testing.T) {
+	t.Parallel()
+	sim := startSimulator(t, `{"schemaVersion": "1.0", "listeners": {"trackers": {"bind": "tcp://127.0.0.1:0",
+		"codec": "teltonika", "unknownDevices": "allow-pattern", "allowPattern": "^35"}}}`)
+	g := startGateway(t, sim, workload)
+	addr := g.addr("trackers")
+	stranger, accepted := dialTracker(t, addr, "111111111111111")
+	if accepted {
+		t.Fatal("a device outside the pattern was accepted")
+	}
+	if _, err := stranger.tryRead(1, 5*time.Second); err == nil {
+		t.Error("the refused device's link stays open")
+	}
+	login(t, addr, imei)
+}
+
+func TestASecondLoginTakesOver(t *testing.T) {
+	t.Parallel()
+	sim := startSimulator(t, trackers)
+	g := startGateway(t, sim, workload)
+	addr := g.addr("trackers")
+	first := login(t, addr, imei)
+	second := login(t, addr, imei)
+	if _, err := first.tryRead(1, 5*time.Second); err == nil {
+		t.Error("the first link stays open")
+	}
+	second.send(1)
+	if n := second.acknowledged(10 * time.Second); n != 1 {
+		t.Errorf("acknowledged %d, sent 1", n)
+	}
+}
+
+func TestSigtermAcknowledgesWhatWasTakenAndEndsInTime(t *testing.T) {
+	t.Parallel()
+	sim := startSimulator(t, trackers)
+	g := startGateway(t, sim, workload)
+	d := login(t, g.addr("trackers"), imei)
+	sim.fault(map[string]any{"delayMs": 1500})
+	d.send(2)
+	d.silent(300 * time.Millisecond) // the hub has it, and holds its answer
+	began := time.Now()
+	if code := g.proc.terminate(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if took := time.Since(began); took > 9*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if n := d.acknowledged(time.Second); n != 2 {
+		t.Errorf("acknowledged %d, sent 2", n)
+	}
+	sim.waitMessages(imei, 2, time.Second)
+}
+
+func TestTheGatewayStartsWithoutTheHubFromItsLastGoodConfiguration(t *testing.T) {
+	t.Parallel()
+	sim := startSimulator(t, trackers)
+	g := startGateway(t, sim, connectionString)
+	if code := g.proc.terminate(t); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	sim.must("POST", "/hub/down", nil, nil)
+	g.start()
+	g.logged("last good configuration applied")
+	if status, body := g.get("/readyz"); status != 200 || !strings.Contains(body, `"hubConnected":false`) {
+		t.Errorf("readyz without a hub: %d %s", status, body)
+	}
+	var ready struct {
+		Details struct {
+			Listeners map[string]struct{ Bind string } `json:"listeners"`
+		} `json:"details"`
+	}
+	_, body := g.get("/readyz")
+	if err := json.Unmarshal([]byte(body), &ready); err != nil {
+		t.Fatal(err)
+	}
+	d := login(t, strings.TrimPrefix(ready.Details.Listeners["trackers"].Bind, "tcp://"), imei)
+	d.send(1)
+	d.silent(500 * time.Millisecond) // nowhere safe yet
+	sim.must("POST", "/hub/up", nil, nil)
+	if n := d.acknowledged(30 * time.Second); n != 1 {
+		t.Errorf("acknowledged %d, sent 1", n)
+	}
+}
