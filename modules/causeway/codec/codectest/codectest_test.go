@@ -130,7 +130,7 @@ func (c chancy) Receive(_ codec.Frame, out *codec.Outcome) error {
 }
 
 // greedy takes whatever chunk it gets for a frame.
-type greedy struct{ keeper }
+type greedy struct{}
 
 func (*greedy) Split(data []byte, _ bool) (int, []byte, error) { return len(data), data, nil }
 

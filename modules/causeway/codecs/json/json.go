@@ -4,6 +4,7 @@
 package jsoncodec
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -174,13 +175,11 @@ func (d *dialogue) at(slot int) []byte {
 		return raw
 	}
 	raw = raw[1 : len(raw)-1]
-	for _, b := range raw {
-		if b == '\\' {
-			d.tmp = unescape(d.tmp[:0], raw)
-			return d.tmp
-		}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw
 	}
-	return raw
+	d.tmp = unescape(d.tmp[:0], raw)
+	return d.tmp
 }
 
 func blank(frame []byte) bool {

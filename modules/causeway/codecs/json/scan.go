@@ -1,7 +1,6 @@
 package jsoncodec
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/bits"
@@ -26,12 +25,13 @@ type scan struct {
 	spans []span // by slot of the tree
 	fault int    // offset of the first byte that is not JSON
 	seen  uint64 // the bytes of the strings, or-ed
+	slash int    // offset of the last backslash
 	name  []byte // memory for member names with escapes
 }
 
 // document scans the whole of data.
 func (s *scan) document(data []byte, root *node) error {
-	s.data, s.fault, s.seen = data, 0, 0
+	s.data, s.fault, s.seen, s.slash = data, 0, 0, -1
 	clear(s.spans)
 	i := s.value(s.space(0), root, 0)
 	if i >= 0 {
@@ -111,7 +111,7 @@ func (s *scan) object(i int, n *node, depth int) int {
 		}
 		var child *node
 		if n != nil {
-			child = s.member(n, s.data[i+1:end-1])
+			child = s.member(n, i+1, end-1)
 		}
 		if i = s.space(end); i >= len(s.data) || s.data[i] != ':' {
 			return s.fail(i)
@@ -164,9 +164,10 @@ func (s *scan) array(i int, n *node, depth int) int {
 	}
 }
 
-// member finds the node of a member's name, as written between the quotes.
-func (s *scan) member(n *node, name []byte) *node {
-	if bytes.IndexByte(name, '\\') >= 0 {
+// member finds the node of the name that was scanned last.
+func (s *scan) member(n *node, from, to int) *node {
+	name := s.data[from:to]
+	if s.slash >= from {
 		s.name = unescape(s.name[:0], name)
 		name = s.name
 	}
@@ -219,6 +220,7 @@ func (s *scan) text(i int) int {
 		case b == '"':
 			return i + 1
 		case b == '\\':
+			s.slash = i
 			if i = s.escape(i + 1); i < 0 {
 				return -1
 			}

@@ -164,19 +164,20 @@ func (r *Reader) fill() error {
 		r.to += n
 		r.received += uint64(n)
 		late := errors.Is(err, os.ErrDeadlineExceeded)
-		if err != nil && !late {
-			r.err = err
+		if !late {
+			r.err = err // it comes after the frames before it
+		}
+		done := n > 0 || r.err != nil
+		if n > 0 {
+			r.active, r.full = true, r.to == len(r.buf)
 		}
 		switch {
-		case n > 0:
-			r.active, r.full = true, r.to == len(r.buf)
+		case done:
 			return nil
 		case late && r.timedOut():
 			return r.quiet()
 		case late:
 			return err
-		case r.err != nil:
-			return nil // it comes after the frames before it
 		}
 	}
 	return io.ErrNoProgress

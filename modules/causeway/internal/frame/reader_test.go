@@ -220,3 +220,65 @@ func TestSourceThatReturnsNothingIsGivenUp(t *testing.T) {
 type emptyReader struct{}
 
 func (emptyReader) Read([]byte) (int, error) { return 0, nil }
+
+func TestSilenceEndsAFrameOnARealConnection(t *testing.T) {
+	device, link := tcpPair(t)
+	f := parse(t, `{"type":"gap","milliseconds":10}`, 16)
+	r := NewReader(link, f.Split, Options{Limit: 16, Window: f.Window(), Gap: f.Gap})
+	for _, want := range []string{"ab", "cd"} {
+		write(t, device, want)
+		if frame, err := r.Next(); string(frame) != want || err != nil {
+			t.Fatalf("got %q, %v, want %q", frame, err, want)
+		}
+	}
+	if err := r.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Next(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v, want %v", err, os.ErrDeadlineExceeded)
+	}
+}
+
+func TestLargeFramesCrossARealConnection(t *testing.T) {
+	device, link := tcpPair(t)
+	f := parse(t, `{"type":"delimited","preset":"hdlc"}`, 1<<18)
+	r := NewReader(link, f.Split, Options{Limit: 1 << 18, Window: f.Window()})
+	payload := bytes.Repeat([]byte("~}data"), 40_000)
+	const frames = 5
+	go func() {
+		for range frames {
+			wire, err := f.Append(nil, payload)
+			if err != nil {
+				t.Error(err)
+			}
+			write(t, device, string(wire))
+		}
+		_ = device.Close()
+	}()
+	for range frames {
+		if frame, err := r.Next(); !bytes.Equal(frame, payload) || err != nil {
+			t.Fatalf("got %d bytes, %v", len(frame), err)
+		}
+	}
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want %v", err, io.EOF)
+	}
+}
+
+// tcpPair returns both ends of a connection.
+func tcpPair(t *testing.T) (device, link net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if device, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if link, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = device.Close(); _ = link.Close() })
+	return device, link
+}
