@@ -2,6 +2,7 @@ package listen
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -100,6 +101,15 @@ func echo(_ context.Context, k *Link) {
 	}
 }
 
+// echoes hands every stream link to the test, and echoes.
+func echoes() (handlerFuncs, <-chan *Link) {
+	links := make(chan *Link, 100)
+	return handlerFuncs{stream: func(ctx context.Context, k *Link) {
+		links <- k
+		echo(ctx, k)
+	}}, links
+}
+
 func dial(tb testing.TB, l *Listener) net.Conn {
 	tb.Helper()
 	var dialer net.Dialer
@@ -141,6 +151,14 @@ func write(tb testing.TB, conn net.Conn, b string) {
 	tb.Helper()
 	if _, err := conn.Write([]byte(b)); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+func wantText(tb testing.TB, conn net.Conn, text string) {
+	tb.Helper()
+	got := make([]byte, len(text))
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != text {
+		tb.Fatalf("got %q, %v; want %q", got, err, text)
 	}
 }
 

@@ -2,7 +2,7 @@ package listen
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"io"
 	"net"
 	"net/netip"
@@ -34,9 +34,11 @@ func proxyHeader(tb testing.TB, version byte, family proxyproto.AddressFamilyAnd
 	return b
 }
 
+// localHeader is what a proxy sends that checks the server's health.
+const localHeader = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
+
 func TestProxyHeaders(t *testing.T) {
 	trusted := prefixes(t, "127.0.0.0/8")
-	local := "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 	v1 := string(proxyHeader(t, 1, proxyproto.TCPv4, "203.0.113.7:1234"))
 	v2 := string(proxyHeader(t, 2, proxyproto.TCPv4, "203.0.113.7:1234"))
 	six := string(proxyHeader(t, 2, proxyproto.TCPv6, "[2001:db8::7]:1234"))
@@ -51,7 +53,7 @@ func TestProxyHeaders(t *testing.T) {
 		"version 1":       {ProxyOptions{ProxyRequire, trusted}, nil, v1 + "hi", "203.0.113.7:1234", "hi", ""},
 		"version 2":       {ProxyOptions{ProxyRequire, trusted}, nil, v2 + "hi", "203.0.113.7:1234", "hi", ""},
 		"version 2, IPv6": {ProxyOptions{ProxyOptional, trusted}, nil, six + "hi", "[2001:db8::7]:1234", "hi", ""},
-		"local command":   {ProxyOptions{ProxyRequire, trusted}, nil, local + "hi", "", "hi", ""},
+		"local command":   {ProxyOptions{ProxyRequire, trusted}, nil, localHeader + "hi", "", "hi", ""},
 		"unknown family":  {ProxyOptions{ProxyRequire, trusted}, nil, "PROXY UNKNOWN\r\nhi", "", "hi", ""},
 		"none, optional":  {ProxyOptions{ProxyOptional, trusted}, nil, "hi", "", "hi", ""},
 		"none, required":  {ProxyOptions{ProxyRequire, trusted}, nil, "hi there, no header", "", "", RefusedProxy},
@@ -77,12 +79,8 @@ func TestProxyHeaders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var refused refusals
-			links := make(chan *Link, 1)
-			l := serve(t, Options{Proxy: c.proxy, Allow: c.allow, Refused: refused.add},
-				handlerFuncs{stream: func(ctx context.Context, k *Link) {
-					links <- k
-					echo(ctx, k)
-				}})
+			h, links := echoes()
+			l := serve(t, Options{Proxy: c.proxy, Allow: c.allow, Refused: refused.add}, h)
 			conn := dial(t, l)
 			write(t, conn, c.send)
 			if c.echo == "" {
@@ -90,14 +88,8 @@ func TestProxyHeaders(t *testing.T) {
 				wantClosed(t, conn)
 				return
 			}
-			got := make([]byte, len(c.echo))
-			if _, err := io.ReadFull(conn, got); err != nil || string(got) != c.echo {
-				t.Fatalf("echo %q, %v; want %q", got, err, c.echo)
-			}
-			want := c.remote
-			if want == "" {
-				want = conn.LocalAddr().String()
-			}
+			wantText(t, conn, c.echo)
+			want := cmp.Or(c.remote, conn.LocalAddr().String())
 			if remote := receive(t, links, "link").Peer().Remote.String(); remote != want {
 				t.Errorf("remote is %s, want %s", remote, want)
 			}

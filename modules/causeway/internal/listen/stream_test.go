@@ -20,10 +20,7 @@ func TestLinkEchoesAndKnowsItsPeer(t *testing.T) {
 	}})
 	conn := dial(t, l)
 	write(t, conn, "hello")
-	got := make([]byte, 5)
-	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "hello" {
-		t.Fatalf("got %q, %v", got, err)
-	}
+	wantText(t, conn, "hello")
 	k := receive(t, peers, "link")
 	if p := k.Peer(); p.Listener != "trackers" || p.Transport != "tcp" || p.TLS != nil ||
 		p.Remote.String() != conn.LocalAddr().String() {
@@ -153,10 +150,7 @@ func TestSendLargerThanTheBufferIsRefusedAndTheLinkGoesOn(t *testing.T) {
 	if err := k.Send([]byte("ok")); err != nil {
 		t.Fatal(err)
 	}
-	got := make([]byte, 2)
-	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "ok" {
-		t.Fatalf("got %q, %v", got, err)
-	}
+	wantText(t, conn, "ok")
 }
 
 func TestWriteToADeviceThatHasGoneClosesTheLink(t *testing.T) {
@@ -179,10 +173,7 @@ func TestDrainKeepsLinksAndRefusesNewOnes(t *testing.T) {
 	l := serve(t, Options{}, handlerFuncs{stream: echo})
 	conn := dial(t, l)
 	write(t, conn, "a")
-	buf := make([]byte, 1)
-	if _, err := io.ReadFull(conn, buf); err != nil {
-		t.Fatal(err)
-	}
+	wantText(t, conn, "a")
 	l.StopAccepting()
 	var dialer net.Dialer
 	if late, err := dialer.DialContext(t.Context(), "tcp", l.Addr().String()); err == nil {
@@ -190,9 +181,7 @@ func TestDrainKeepsLinksAndRefusesNewOnes(t *testing.T) {
 		t.Fatal("a new connection was taken while draining")
 	}
 	write(t, conn, "b")
-	if _, err := io.ReadFull(conn, buf); err != nil || buf[0] != 'b' {
-		t.Fatalf("the old link answers %q, %v", buf, err)
-	}
+	wantText(t, conn, "b")
 }
 
 func TestCloseAndContextEndServe(t *testing.T) {

@@ -105,10 +105,7 @@ func TestTLSLinkKnowsTheVerifiedCertificate(t *testing.T) {
 		t.Run(name+" a certificate", func(t *testing.T) {
 			conn := secure(t, dial(t, l), &tls.Config{RootCAs: ca.pool, Certificates: certificates})
 			write(t, conn, "hi")
-			got := make([]byte, 2)
-			if _, err := io.ReadFull(conn, got); err != nil || string(got) != "hi" {
-				t.Fatalf("got %q, %v", got, err)
-			}
+			wantText(t, conn, "hi")
 			p := receive(t, links, "link").Peer()
 			if p.Transport != "tls" {
 				t.Errorf("transport %q", p.Transport)
