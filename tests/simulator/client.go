@@ -90,7 +90,8 @@ func (c *client) raw(ctx context.Context, method, path string, body []byte) ([]b
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask the simulator: %w", err)
 	}

@@ -40,10 +40,11 @@ func messages(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		}
 		var list []control.Message
 		path := "/messages?limit=1000&since=" + strconv.FormatUint(since, 10) + wait
-		if err := c.call(ctx, http.MethodGet, path, nil, &list); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		err := c.call(ctx, http.MethodGet, path, nil, &list)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // interrupted, which is how -f ends
+		}
+		if err != nil {
 			return err
 		}
 		for i := range list {
@@ -66,15 +67,17 @@ func printMessage(out io.Writer, m *control.Message, asJSON bool) error {
 	if body == nil {
 		body = m.BodyBase64
 	}
-	_, err := fmt.Fprintln(out, line(m.Enqueued, edge.Identity{Device: m.Device, Module: m.Module}, m.Output, m.Properties, body))
+	from := edge.Identity{Device: m.Device, Module: m.Module}
+	_, err := fmt.Fprintln(out, line(m.Enqueued, from, m.Output, m.Properties, body))
 	return err
 }
 
-func orMisuse(err error, format string, args ...any) error {
+// orMisuse is the error of the flags, or else that the arguments are wrong.
+func orMisuse(err error, text string) error {
 	if err != nil {
 		return err
 	}
-	return misuse(format, args...)
+	return misuse("%s", text)
 }
 
 func method(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -125,12 +128,13 @@ func method(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 func twinCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c client
 	rest, err := parse(flagsOf("twin", &c, stderr), args)
-	if err != nil || len(rest) < 2 || rest[0] != "get" && rest[0] != "patch" || len(rest) != map[string]int{"get": 2, "patch": 3}[rest[0]] {
+	get, patch := len(rest) == 2 && rest[0] == "get", len(rest) == 3 && rest[0] == "patch"
+	if err != nil || !get && !patch {
 		return orMisuse(err, "twin takes get <module>, or patch <module> <json>")
 	}
 	var body []byte
 	verb := http.MethodGet
-	if rest[0] == "patch" {
+	if patch {
 		if !json.Valid([]byte(rest[2])) {
 			return misuse("patch %q must be a JSON object", rest[2])
 		}

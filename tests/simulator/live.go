@@ -67,10 +67,11 @@ func readable(body []byte) string {
 	cut := ""
 	if len(body) > maxShown {
 		cut = fmt.Sprintf(" ... (%d bytes)", len(body))
-		body = body[:maxShown]
-		for len(body) > 0 && !utf8.Valid(body[len(body)-min(len(body), utf8.UTFMax):]) && !utf8.RuneStart(body[len(body)-1]) {
-			body = body[:len(body)-1]
+		end := maxShown
+		for end > maxShown-utf8.UTFMax && !utf8.RuneStart(body[end]) {
+			end-- // a cut inside a character would make it look like binary
 		}
+		body = body[:end]
 	}
 	text := string(body)
 	if !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool {

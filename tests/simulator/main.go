@@ -94,7 +94,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 		fmt.Fprint(stdout, usage)
 		return nil
 	case "version":
-		fmt.Fprintln(stdout, "simulator", version())
+		fmt.Fprintln(stdout, "simulator", programVersion())
 		return nil
 	}
 	command, ok := commands[args[0]]
@@ -105,8 +105,14 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	return command(ctx, args[1:], stdout, stderr)
 }
 
-// version is the module's version or the commit that the build came from.
-func version() string {
+// version is set by the build (-X main.version=...).
+var version string
+
+// programVersion is that, or the commit or module version that the build came from.
+func programVersion() string {
+	if version != "" {
+		return version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

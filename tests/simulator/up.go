@@ -57,8 +57,10 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	flags := flag.NewFlagSet("simulator up", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&f.sim.State, "state", defaultState(), "folder for certificates, keys and twins; `dir`")
-	flags.StringVar(&f.sim.AMQP, "amqp", "127.0.0.1:0", "listening `address` of AMQP over TLS; port 0 takes the last one or a free one")
-	flags.StringVar(&f.sim.Control, "control", "127.0.0.1:0", "listening `address` of the control and service API; loopback only")
+	flags.StringVar(&f.sim.AMQP, "amqp", "127.0.0.1:0",
+		"listening `address` of AMQP over TLS; port 0 takes the last one or a free one")
+	flags.StringVar(&f.sim.Control, "control", "127.0.0.1:0",
+		"listening `address` of the control and service API; loopback only")
 	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
 	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
 	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
@@ -67,13 +69,15 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	flags.BoolVar(&f.sim.Hub.CountOnly, "count-only", false, "count upstream messages and keep none")
 	flags.IntVar(&f.sim.Hub.KeepMessages, "keep", 100_000, "`number` of upstream messages that stay visible")
 	flags.DurationVar(&f.sim.Hub.Reauth, "reauth", 5*time.Minute, "`time` between checks of connected clients' tokens")
-	flags.DurationVar(&f.sim.Hub.AckTimeout, "ack-timeout", 30*time.Second, "`time` that an input message may stay unsettled")
+	flags.DurationVar(&f.sim.Hub.AckTimeout, "ack-timeout", 30*time.Second,
+		"`time` that an input message may stay unsettled")
 	flags.DurationVar(&f.sim.Hub.SubscribeGrace, "subscribe-grace", 3*time.Second,
 		"`time` from a subscription to methods to the calls that waited for it")
 	flags.Var(&f.modules, "module", "`name=command` runs a program as a module; name alone makes it known")
 	flags.Var(&f.leaves, "leaf", "`id[=key]` makes a leaf device known")
 	flags.Var(&f.env, "env", "`NAME=value` for the programs of -module")
-	flags.StringVar(&f.style, "style", sim.StyleWorkload, "environment `style` of those programs: workload or connectionstring")
+	flags.StringVar(&f.style, "style", sim.StyleWorkload,
+		"environment `style` of those programs: workload or connectionstring")
 	flags.DurationVar(&f.grace, "grace", 10*time.Second, "`time` from SIGTERM to SIGKILL for those programs")
 	flags.BoolVar(&f.show, "messages", false, "print upstream messages as they arrive")
 	flags.StringVar(&f.ready, "ready-file", "", "`path` of a JSON file that is written when everything is up")

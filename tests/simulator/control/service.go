@@ -171,7 +171,8 @@ func readMethod(r *http.Request) (edge.MethodRequest, error) {
 	if body.Response != nil {
 		// Zero seconds is below the least, unlike an absent value.
 		if request.ResponseTimeout = time.Duration(*body.Response) * time.Second; *body.Response == 0 {
-			return edge.MethodRequest{}, fmt.Errorf("%w: responseTimeoutInSeconds is 0, it must be 5 to 300", edge.ErrInvalidMethod)
+			return edge.MethodRequest{}, fmt.Errorf("%w: responseTimeoutInSeconds is 0, it must be 5 to 300",
+				edge.ErrInvalidMethod)
 		}
 	}
 	return request, nil

@@ -15,30 +15,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func module(name string) edge.Identity { return edge.Identity{Device: "edge", Module: name} }
 
 // newHub starts a hub with the modules m and n, and a route of everything upstream.
-func newHub(t testing.TB, opts edge.Options) *edge.Hub {
-	t.Helper()
+func newHub(tb testing.TB, opts edge.Options) *edge.Hub {
+	tb.Helper()
 	h, err := edge.New(opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(h.Close)
+	tb.Cleanup(h.Close)
 	for _, name := range []string{"m", "n"} {
 		if err := h.AddIdentity(module(name), ""); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
-	setRoutes(t, h, "FROM /* INTO $upstream")
+	setRoutes(tb, h, "FROM /* INTO $upstream")
 	return h
 }
 
-func setRoutes(t testing.TB, h *edge.Hub, texts ...string) {
-	t.Helper()
+func setRoutes(tb testing.TB, h *edge.Hub, texts ...string) {
+	tb.Helper()
 	var routes []edge.Route
 	for i, text := range texts {
 		routes = append(routes, edge.Route{Name: string(rune('a' + i)), Text: text, Priority: edge.DefaultPriority})
 	}
 	if err := h.SetRoutes(routes, 0); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -72,20 +72,20 @@ func (c *client) reasons() []string {
 	return append([]string{}, c.closed...)
 }
 
-func publish(t testing.TB, h *edge.Hub, from edge.Identity, messages ...edge.Message) {
-	t.Helper()
-	if err := h.Publish(t.Context(), from, messages); err != nil {
-		t.Fatal(err)
+func publish(tb testing.TB, h *edge.Hub, from edge.Identity, messages ...edge.Message) {
+	tb.Helper()
+	if err := h.Publish(tb.Context(), from, messages); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 func body(text string) edge.Message { return edge.Message{Output: "o", Body: []byte(text)} }
 
 // arrived returns the bodies that reached the cloud.
-func arrived(t testing.TB, h *edge.Hub) []string {
-	t.Helper()
+func arrived(tb testing.TB, h *edge.Hub) []string {
+	tb.Helper()
 	var bodies []string
-	for _, m := range h.Messages(t.Context(), 0, 100000, 0) {
+	for _, m := range h.Messages(tb.Context(), 0, 100000, 0) {
 		bodies = append(bodies, string(m.Message.Body))
 	}
 	return bodies

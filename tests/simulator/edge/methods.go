@@ -69,7 +69,8 @@ func (r *MethodRequest) check() error {
 		return fmt.Errorf("%w: connectTimeoutInSeconds is %g, it must be 0 to 300",
 			ErrInvalidMethod, r.ConnectTimeout.Seconds())
 	case len(r.Payload) > MaxMethodPayload:
-		return fmt.Errorf("%w: payload has %d bytes, at most %d are allowed", ErrInvalidMethod, len(r.Payload), MaxMethodPayload)
+		return fmt.Errorf("%w: payload has %d bytes, at most %d are allowed",
+			ErrInvalidMethod, len(r.Payload), MaxMethodPayload)
 	case len(r.Payload) > 0 && !json.Valid(r.Payload):
 		return fmt.Errorf("%w: payload must be JSON", ErrInvalidMethod)
 	}

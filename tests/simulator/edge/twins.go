@@ -119,13 +119,18 @@ func (h *Hub) Twin(_ context.Context, id Identity) (json.RawMessage, error) {
 		}
 		return renderTwin(r.Stored.Desired, r.Stored.Reported)
 	}
-	if r.Stored == nil || r.Stored.Desired.Version != r.Desired.Version || r.Stored.Reported.Version != r.Reported.Version {
+	if !r.storedIsCurrent() {
 		r.Stored = &storedTwin{r.Desired.clone(), r.Reported.clone()}
 		if err := h.saveTwin(id, r); err != nil {
 			return nil, err
 		}
 	}
 	return renderTwin(r.Desired, r.Reported)
+}
+
+func (r *twinRecord) storedIsCurrent() bool {
+	return r.Stored != nil && r.Stored.Desired.Version == r.Desired.Version &&
+		r.Stored.Reported.Version == r.Reported.Version
 }
 
 // PatchReported implements Head. The patch is merged into the stored copy at once and

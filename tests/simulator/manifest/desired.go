@@ -67,7 +67,8 @@ func readModule(name string, entry node) (Module, error) {
 			return Module{}, err
 		}
 		if f.allowed != "" && !strings.Contains(" "+f.allowed+" ", " "+text+" ") {
-			return Module{}, fmt.Errorf("%w: %s.%s is %q, it must be one of: %s", ErrInvalid, f.from.path, f.name, text, f.allowed)
+			return Module{}, fmt.Errorf("%w: %s.%s is %q, it must be one of: %s",
+				ErrInvalid, f.from.path, f.name, text, f.allowed)
 		}
 		*f.into = text
 	}

@@ -71,7 +71,7 @@ func (p *Program) Run(ctx context.Context, started func(pid int)) error {
 		begun := time.Now()
 		err := p.once(ctx, started)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end was asked for, whatever status it came with
 		}
 		p.log("%s ended: %v", p.Name, ended(err))
 		var exit *exec.ExitError

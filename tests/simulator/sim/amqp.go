@@ -169,7 +169,8 @@ func (e *Edge) listenWorkload(ctx context.Context) (net.Listener, error) {
 		}
 	}
 	if len(e.socket) > maxSocketPath {
-		return nil, fmt.Errorf("workload socket %s has %d bytes, at most %d are allowed", e.socket, len(e.socket), maxSocketPath)
+		return nil, fmt.Errorf("workload socket %s has %d bytes, at most %d are allowed",
+			e.socket, len(e.socket), maxSocketPath)
 	}
 	// The state folder is locked, so a socket that is there belongs to a dead simulator.
 	if err := os.Remove(e.socket); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -55,7 +55,10 @@ func Start(ctx context.Context, opts Options) (*Edge, error) {
 		return nil, fmt.Errorf("start simulator: %w", err)
 	}
 	e := &Edge{opts: opts}
-	for _, step := range []func(context.Context) error{e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openControl} {
+	steps := []func(context.Context) error{
+		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openControl,
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("start simulator: %w", err), e.Close())
 		}
