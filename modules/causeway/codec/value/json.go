@@ -1,6 +1,10 @@
 package value
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf8"
+)
 
 // Number returns the index after the JSON number (RFC 8259, section 6) that
 // begins at text[at], or -1 when there is none.
@@ -47,6 +51,9 @@ func AppendString(dst, text []byte) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := 0; i < len(text); {
+		if i = plain(text, i); i == len(text) {
+			break
+		}
 		b := text[i]
 		switch {
 		case b >= utf8.RuneSelf:
@@ -69,4 +76,21 @@ func AppendString(dst, text []byte) []byte {
 	}
 	dst = append(dst, text[from:]...)
 	return append(dst, '"')
+}
+
+// plain passes over bytes that stand for themselves, eight at a time, and returns
+// the index of the first that may not.
+func plain(text []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for len(text)-i >= 8 {
+		w := binary.LittleEndian.Uint64(text[i:])
+		quote, slash := w^ones*'"', w^ones*'\\'
+		// The lowest bit is exact: a borrow only reaches upwards.
+		special := ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*' ')&^w | w) & highs
+		if special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
+		i += 8
+	}
+	return i
 }

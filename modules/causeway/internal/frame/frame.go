@@ -10,12 +10,17 @@
 //	{"type": "line"}                      text lines: LF, a CR before it is dropped; "crlf": true writes CR LF
 //	{"type": "delimiter", "hex": "0d0a"}  or "text"; the delimiter is dropped
 //	{"type": "length", "offset": 0, "size": 2, "endian": "big", "adjustment": 0, "encoding": "binary", "strip": true}
+//	{"type": "length", "prefix": "68", "size": "varint"}   constant bytes before the field are dropped with it
 //	{"type": "fixed", "size": 64}
 //	{"type": "delimited", "preset": "hdlc"}  or slip, jt808, mllp
 //	{"type": "delimited", "start": "02", "end": "03", "escape": {"byte": "10", "xor": "20"}}
 //	{"type": "gap", "milliseconds": 50}   silence ends a frame
 //	{"type": "datagram"}                  each datagram is a frame
 //	{"type": "none"}                      each chunk that was read is a frame
+//
+// A length field's value and the adjustment make the bytes that follow the field;
+// its encoding may be ascii or bcd. Escapes may be a map of pairs instead, as in
+// {"map": {"dbdc": "c0", "dbdd": "db"}}. Without a start the end alone separates.
 //
 // A frame over the limit is refused as soon as that is certain, and what is left
 // of a frame when the stream ends is never taken for a frame.
