@@ -88,17 +88,23 @@ func noPanic(t *Tree) []Fault {
 // honestTests: no skips, and no sleep except under a fake clock, or between the
 // looks of a small polling function with a deadline.
 func honestTests(t *Tree) []Fault {
+	bubbles := bubbles(t)
 	var faults []Fault
 	for _, src := range t.goes {
 		if !src.Test && !strings.HasPrefix(src.Dir, "tests/e2e") {
 			continue
 		}
 		fake := imports(src, "testing/synctest")
-		polling := pollers(src)
+		patient := pollers(src)
+		calls(src.AST, func(call *ast.CallExpr, name string) {
+			if bubbles[src.Dir+"."+name] {
+				calls(call, func(inner *ast.CallExpr, _ string) { patient[inner] = true })
+			}
+		})
 		calls(src.AST, func(call *ast.CallExpr, name string) {
 			of, method, _ := strings.Cut(name, ".")
 			switch {
-			case name == "time.Sleep" && !fake && !polling[call]:
+			case name == "time.Sleep" && !fake && !patient[call]:
 				faults = append(faults, Fault{src.Path, src.Line(call), "time.Sleep: wait for the event"})
 			case (of == "t" || of == "b" || of == "f" || of == "tb") && strings.HasPrefix(method, "Skip"):
 				faults = append(faults, Fault{src.Path, src.Line(call), name + ": prove it or leave it out"})
@@ -106,6 +112,26 @@ func honestTests(t *Tree) []Fault {
 		})
 	}
 	return faults
+}
+
+// bubbles returns the functions, as folder.name, that run what they are given
+// under a fake clock.
+func bubbles(t *Tree) map[string]bool {
+	found := map[string]bool{}
+	for _, src := range t.goes {
+		for _, d := range src.AST.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Body == nil || !imports(src, "testing/synctest") {
+				continue
+			}
+			calls(f.Body, func(_ *ast.CallExpr, name string) {
+				if name == "synctest.Test" {
+					found[src.Dir+"."+f.Name.Name] = true
+				}
+			})
+		}
+	}
+	return found
 }
 
 // loopback: a test listens on 127.0.0.1 or [::1], on a port that the system gives.
