@@ -21,6 +21,8 @@ const (
 	// reading as well: what is written then are answers.
 	maxOut     = 1 << 20
 	maxReplies = 4 << 20
+	// maxEvents stops reading while so many callbacks wait for a slow handler.
+	maxEvents = 4 * maxLinks
 	// writeTimeout ends a connection whose client has stopped reading.
 	writeTimeout = 30 * time.Second
 	// drainGrace is how long the messages that came before an orderly close are still
@@ -57,8 +59,8 @@ type Conn struct {
 	partial   int
 	closing   chan struct{} // closed when we or the client said close
 	isClosing bool
-	orderly   bool // the client said close, nothing was wrong
-	links     int
+	orderly   bool          // the client said close, nothing was wrong
+	links     int           // handles in use
 	events    []func()      // what callbacks are to be told, in order
 	bell      chan struct{} // one place: there are events
 }
@@ -169,8 +171,7 @@ func (c *Conn) run() error {
 	return errors.Join(connectErr, err)
 }
 
-// post has f called by the connection's own goroutine. The caller holds mu. What
-// can wait there is bounded by the links and their unsettled deliveries.
+// post has f called by the connection's own goroutine. The caller holds mu.
 func (c *Conn) post(f func()) {
 	c.events = append(c.events, f)
 	select {
@@ -184,6 +185,7 @@ func (c *Conn) runEvents() {
 		c.mu.Lock()
 		events := c.events
 		c.events = nil
+		c.room.Broadcast()
 		c.mu.Unlock()
 		if len(events) == 0 {
 			return
@@ -305,7 +307,7 @@ func (c *Conn) handle(channel uint16, p any) (done bool, err error) {
 		c.closeLocked(refusal, false)
 		return true, refusal
 	}
-	for !c.isClosing && !c.deaf && (c.queued > maxQueued || len(c.out) > maxReplies) {
+	for !c.isClosing && !c.deaf && c.behind() {
 		c.room.Wait()
 	}
 	if c.partial > maxPartial {
@@ -314,6 +316,11 @@ func (c *Conn) handle(channel uint16, p any) (done bool, err error) {
 		return true, refusal
 	}
 	return false, nil
+}
+
+// behind tells whether what has been read should be dealt with first.
+func (c *Conn) behind() bool {
+	return c.queued > maxQueued || len(c.out) > maxReplies || len(c.events) > maxEvents
 }
 
 func asError(err error) *Error {

@@ -50,8 +50,12 @@ func (l *Link) Conn() *Conn { return l.session.conn }
 // thinks; only the reader changes sessions and handles, and that is who waits.
 func (s *session) attach(a *Attach) {
 	c := s.conn
-	if a.Handle > handleMax || s.links[a.Handle] != nil {
+	switch {
+	case a.Handle > handleMax || s.links[a.Handle] != nil:
 		s.end(&Error{Condition: CondHandleInUse, Description: fmt.Sprintf("handle %d", a.Handle)})
+		return
+	case c.links >= maxLinks:
+		s.end(&Error{Condition: CondResourceLimit, Description: fmt.Sprintf("over %d links", maxLinks)})
 		return
 	}
 	l := &Link{
@@ -76,6 +80,7 @@ func (s *session) attach(a *Attach) {
 		return
 	}
 	s.links[a.Handle] = l
+	c.links++
 	if refusal != nil {
 		l.refuse(answer, refusal)
 		return
@@ -96,14 +101,8 @@ func (l *Link) admit(a *Attach) *Error {
 	default:
 		return &Error{Condition: CondInvalidField, Description: "the link has no source"}
 	}
-	if l.ClientSends && !a.Receiver && a.Source == nil && a.Target == nil {
-		return &Error{Condition: CondInvalidField, Description: "the link has neither source nor target"}
-	}
 	if l.session.names[a.Name] != nil {
 		return &Error{Condition: CondResourceLocked, Description: fmt.Sprintf("the link name %.128q is in use", a.Name)}
-	}
-	if l.session.conn.links >= maxLinks {
-		return &Error{Condition: CondResourceLimit, Description: fmt.Sprintf("over %d links", maxLinks)}
 	}
 	return nil
 }
@@ -129,7 +128,6 @@ func (l *Link) open(a, answer *Attach) {
 	}
 	answer.MaxMessageSize = Optional[uint64]{size, size != 0}
 	l.live = true
-	c.links++
 	if !l.ClientSends {
 		l.sizeLimit = a.MaxMessageSize.Value
 		answer.InitialDeliveryCount = Some(l.count)
@@ -203,7 +201,6 @@ func (l *Link) drop() bool {
 		return false
 	}
 	l.live = false
-	c.links--
 	l.ready.Broadcast()
 	return true
 }

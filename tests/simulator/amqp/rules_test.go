@@ -345,7 +345,7 @@ func TestALinkToACoordinatorIsRefused(t *testing.T) {
 	}
 }
 
-func TestASilentClientIsClosedAndASilentServerBeats(t *testing.T) {
+func TestASilentClientIsClosed(t *testing.T) {
 	srv := handling(anyTerms)
 	srv.IdleTimeout = 50 * time.Millisecond
 	r := open(t, start(t, srv))

@@ -5,7 +5,8 @@ import (
 	"math"
 )
 
-// maxLinks bounds the links of one connection: a thousand identities have six each.
+// maxLinks bounds the handles in use on one connection, those of refused links
+// included: a thousand identities have six each.
 const maxLinks = 16384
 
 // session is one session of a connection; all of it is under the connection's lock.
@@ -100,6 +101,7 @@ func (s *session) dropLinks() []*Link {
 			gone = append(gone, l)
 		}
 	}
+	s.conn.links -= len(s.links)
 	s.links, s.names = map[uint32]*Link{}, map[string]*Link{}
 	return gone
 }
@@ -229,6 +231,7 @@ func (s *session) detach(d *Detach) {
 		s.conn.emit(s.channel, &Detach{Handle: d.Handle, Closed: d.Closed})
 	}
 	delete(s.links, d.Handle)
+	s.conn.links--
 	s.forget(l)
 	if l.drop() {
 		s.conn.post(l.farewell)
