@@ -58,6 +58,7 @@ func New(hub *edge.Hub, power Power) *API {
 		"POST /cloud/cut":            a.cloudCut,
 		"POST /cloud/restore":        a.cloudRestore,
 		"POST /inputs/{module}/{in}": a.inject,
+		"POST /devices/{device}/messages/devicebound": a.cloudToDevice,
 	} {
 		a.routes.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			answer, err := serve(r)
@@ -215,9 +216,34 @@ func (a *API) env(r *http.Request) (any, error) {
 
 // inject takes the body as the message; the query's values become user properties.
 func (a *API) inject(r *http.Request) (any, error) {
+	m, err := readMessage(r)
+	if err != nil {
+		return nil, err
+	}
+	return queued(a.hub.InjectInput(r.PathValue("module"), r.PathValue("in"), m))
+}
+
+// cloudToDevice sends to a leaf device, with body and query as for inject.
+func (a *API) cloudToDevice(r *http.Request) (any, error) {
+	m, err := readMessage(r)
+	if err != nil {
+		return nil, err
+	}
+	return queued(a.hub.InjectCloudToDevice(r.PathValue("device"), m))
+}
+
+func queued(err error) (any, error) {
+	var refusal *edge.Refusal
+	if errors.As(err, &refusal) || errors.Is(err, edge.ErrCloudCut) {
+		err = bad("%v", err)
+	}
+	return map[string]bool{"queued": err == nil}, err
+}
+
+func readMessage(r *http.Request) (edge.Message, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, bad("body: %v", err)
+		return edge.Message{}, bad("body: %v", err)
 	}
 	m := edge.Message{Body: body, Properties: map[string]string{}, System: map[string]string{}}
 	for name := range r.URL.Query() {
@@ -229,10 +255,5 @@ func (a *API) inject(r *http.Request) (any, error) {
 	if json.Valid(body) {
 		m.System["contentType"], m.System["contentEncoding"] = "application/json", "utf-8"
 	}
-	err = a.hub.InjectInput(r.PathValue("module"), r.PathValue("in"), m)
-	var refusal *edge.Refusal
-	if errors.As(err, &refusal) {
-		err = bad("%v", err)
-	}
-	return map[string]bool{"queued": err == nil}, err
+	return m, nil
 }

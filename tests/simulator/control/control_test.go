@@ -126,6 +126,8 @@ func TestRequestsAndAnswers(t *testing.T) {
 		{"no messages", "GET", "/messages", "", 200, "[]"},
 		{"an input", "POST", "/inputs/m/in?a=b", `{"x":1}`, 200, "true"},
 		{"an input of a stranger", "POST", "/inputs/x/in", `1`, 404, "not known"},
+		{"a message to a device", "POST", "/devices/edge/messages/devicebound?a=b", `x`, 200, "true"},
+		{"a message to a stranger", "POST", "/devices/x/messages/devicebound", `x`, 404, "not known"},
 		{"an unknown path", "GET", "/else", "", 404, ""},
 	}
 	for _, c := range cases {

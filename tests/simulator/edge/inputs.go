@@ -58,6 +58,37 @@ func (h *Hub) InjectInput(module, input string, m Message) error {
 	return nil
 }
 
+// ErrCloudCut is a request from the cloud's side while the link is cut.
+var ErrCloudCut = errors.New("the link to the cloud is cut")
+
+// InjectCloudToDevice puts a message from the cloud before a leaf device. Modules get none.
+func (h *Hub) InjectCloudToDevice(device string, m Message) error {
+	id := Identity{Device: device}
+	if err := h.knows(id); err != nil {
+		return fmt.Errorf("cloud to device: %w", err)
+	}
+	if h.CloudCut() {
+		return fmt.Errorf("cloud to device: %w", ErrCloudCut)
+	}
+	m.Enqueued = h.opts.Now()
+	size, err := check(&m)
+	if err != nil {
+		return fmt.Errorf("cloud to device: %w", err)
+	}
+	if err := h.queueInput(id, DefaultPriority, queued{message: m, size: size}); err != nil {
+		return fmt.Errorf("cloud to device: %w", err)
+	}
+	return nil
+}
+
+// topicOf is what a client listens to for its queue: inputs, or messages from the cloud.
+func topicOf(id Identity) Topic {
+	if id.Module == "" {
+		return TopicC2D
+	}
+	return TopicInputs
+}
+
 // pump delivers a client's input messages one at a time, until there are no more.
 func (h *Hub) pump(c *client) {
 	var sequence uint64
@@ -86,16 +117,18 @@ func (h *Hub) deliver(c *client, item queued, sequence uint64) {
 		if s == nil {
 			return
 		}
-		switch h.offer(c, s, &item, sequence, count) {
-		case Accepted:
+		outcome := h.offer(c, s, &item, sequence, count)
+		switch {
+		case outcome == Accepted:
 			h.counters.inputsAccepted.Add(1)
 			return
-		case Rejected, Released:
+		case outcome == Rejected, outcome == Released && c.id.Module != "":
 			h.counters.inputsDropped.Add(1)
 			return
-		default:
-			h.counters.inputsRetried.Add(1)
+		case outcome == Released: // the cloud sends an abandoned message again
+			h.pause(h.opts.RetryDelay)
 		}
+		h.counters.inputsRetried.Add(1)
 	}
 }
 
@@ -115,7 +148,7 @@ func (h *Hub) awaitInputs(c *client, item *queued) Session {
 		}
 		h.mu.Lock()
 		s, changed := c.session, c.changed
-		ready := s != nil && c.topics[TopicInputs] && !h.closed
+		ready := s != nil && c.topics[topicOf(c.id)] && !h.closed
 		h.mu.Unlock()
 		if ready {
 			return s
@@ -185,7 +218,9 @@ func delivered(m *Message, sequence uint64, count int) Message {
 	if system == nil {
 		system = map[string]string{}
 	}
-	system["connectionDeviceId"] = m.From.Device
+	if m.From.Device != "" {
+		system["connectionDeviceId"] = m.From.Device
+	}
 	if m.From.Module != "" {
 		system["connectionModuleId"] = m.From.Module
 	}

@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,4 +152,35 @@ func TestInjectedInputsNeedAKnownModule(t *testing.T) {
 			t.Errorf("%q was taken", target)
 		}
 	}
+}
+
+func TestMessagesFromTheCloudReachALeafDevice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, edge.Options{})
+		leaf := edge.Identity{Device: "leaf"}
+		if err := h.AddIdentity(leaf, ""); err != nil {
+			t.Fatal(err)
+		}
+		c := newClient()
+		h.Connect(leaf, c)
+		h.Subscribe(leaf, edge.TopicC2D)
+		if err := h.InjectCloudToDevice("leaf", edge.Message{Body: []byte("1")}); err != nil {
+			t.Fatal(err)
+		}
+		first := <-c.inputs
+		first.Settle(edge.Released)
+		again := <-c.inputs
+		again.Settle(edge.Accepted)
+		if string(again.Message.Body) != "1" {
+			t.Fatalf("an abandoned message did not come again: %+v", again.Message)
+		}
+		h.CutCloud()
+		if err := h.InjectCloudToDevice("leaf", edge.Message{}); !errors.Is(err, edge.ErrCloudCut) {
+			t.Fatalf("got %v", err)
+		}
+		if err := h.InjectCloudToDevice("stranger", edge.Message{}); !errors.Is(err, edge.ErrUnknownIdentity) {
+			t.Fatalf("got %v", err)
+		}
+	})
 }

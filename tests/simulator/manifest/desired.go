@@ -148,6 +148,10 @@ func environment(entry node) (map[string]string, error) {
 
 // readHub reads routes and the store's time to live of $edgeHub.
 func (m *Manifest) readHub(desired node) error {
+	minor, err := hubSchema(desired)
+	if err != nil {
+		return err
+	}
 	if store, ok := desired.child("storeAndForwardConfiguration"); ok {
 		if err := store.object(); err != nil {
 			return err
@@ -179,9 +183,27 @@ func (m *Manifest) readHub(desired node) error {
 		if err != nil {
 			return err
 		}
+		if _, isText := entry.value.(string); !isText && minor < 1 {
+			return fmt.Errorf("%w: %s: routes as objects need schemaVersion 1.1 or later", ErrInvalid, entry.path)
+		}
 		m.Routes = append(m.Routes, r)
 	}
 	return nil
+}
+
+// hubSchema returns the minor version of $edgeHub's schema. The real hub takes 1.0 to 1.3
+// and refuses the whole configuration otherwise; layers and fragments may name none.
+func hubSchema(desired node) (minor int, err error) {
+	entry, ok := desired.child("schemaVersion")
+	if !ok {
+		return 1, nil
+	}
+	text, _ := entry.value.(string)
+	parts := strings.Split(text, ".")
+	if len(parts) >= 2 && parts[0] == "1" && len(parts[1]) == 1 && "0" <= parts[1] && parts[1] <= "3" {
+		return int(parts[1][0] - '0'), nil
+	}
+	return 0, fmt.Errorf("%w: %s is %v, it must be 1.0 to 1.3", ErrInvalid, entry.path, entry.value)
 }
 
 func readRoute(name string, entry node) (Route, error) {

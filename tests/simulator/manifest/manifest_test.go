@@ -101,6 +101,8 @@ func TestErrorsNameThePath(t *testing.T) {
 		{"broken createOptions", agent(`{"type":"docker","status":"running","restartPolicy":"always","settings":{"image":"i","createOptions":"{"}}`), "modules.m.settings.createOptions"},
 		{"a variable without value", agent(`{"type":"docker","status":"running","restartPolicy":"always","settings":{"image":"i"},"env":{"A":{}}}`), "modules.m.env.A.value"},
 		{"a priority over 9", hub(`{"routes":{"r":{"route":"x","priority":10}}}`), "properties.desired.routes.r.priority"},
+		{"an unknown schema", hub(`{"schemaVersion":"1.4"}`), "properties.desired.schemaVersion"},
+		{"an object in schema 1.0", hub(`{"schemaVersion":"1.0","routes":{"r":{"route":"x"}}}`), "properties.desired.routes.r"},
 		{"a route that is a number", hub(`{"routes":{"r":1}}`), "properties.desired.routes.r"},
 		{"a route's name with a dot", hub(`{"routes":{"a.b":"x"}}`), "properties.desired.routes.a.b"},
 		{"a store that is text", hub(`{"storeAndForwardConfiguration":{"timeToLiveSecs":"x"}}`), "storeAndForwardConfiguration.timeToLiveSecs"},
