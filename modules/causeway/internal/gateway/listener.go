@@ -107,7 +107,7 @@ func (l *listener) Peer(link *listen.Link) listen.Receiver {
 		return nil
 	}
 	l.observer.Opened()
-	return peerReceiver{Session: s, observer: l.observer}
+	return peerReceiver{Session: s, observer: l.observer, draining: l.draining}
 }
 
 // quiesce stops accepting and reading; what was read goes on its way.

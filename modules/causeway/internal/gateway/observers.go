@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -159,6 +160,15 @@ func (k countedLink) Send(b []byte) error {
 type peerReceiver struct {
 	*session.Session
 	observer *listenerObserver
+	draining context.Context //nolint:containedctx // that of the listener
+}
+
+// Datagram implements listen.Receiver. A gateway that goes down takes nothing new,
+// so that what it has can come to an end; the device sends again.
+func (r peerReceiver) Datagram(b []byte, at time.Time) {
+	if r.draining.Err() == nil {
+		r.Session.Datagram(b, at)
+	}
 }
 
 // Gone implements listen.Receiver.
