@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
@@ -72,11 +73,15 @@ func (s *Session) order(ctx context.Context, c codec.Command) error {
 		}
 		return err
 	}
-	if err := s.side.process(ctx, s.lastSeen()); err != nil {
-		s.fail(err)
-		return err
+	err := s.side.process(ctx, time.Now())
+	if err == nil {
+		return nil
 	}
-	return nil
+	s.fail(err)
+	if _, ok := errors.AsType[*ending](err); ok {
+		return nil // the result may have come with it; otherwise the end of the link ends the waiting
+	}
+	return err
 }
 
 func (s *Session) orderDialogue(c codec.Command) (err error) {

@@ -7,7 +7,8 @@
 // acknowledgement waits in an [exchange] until the uplink has settled every
 // message of its outcome; acknowledgements leave in the order of their frames.
 //
-// Locks, in the order in which they may be taken: Session.turn (one call of the
-// dialogue at a time), Session.acks.mu, Table.mu. The uplink is called with none
-// of them held, because it may wait; it calls back into acks.mu only.
+// Locks, in the order in which they may be taken: Session.sideMu (the lane of
+// commands and ticks), Session.turn (one call of the dialogue at a time),
+// Session.acks.mu, Table.mu. The uplink may wait only where none of them is held:
+// the side lane never waits for it. It calls back into acks.mu only.
 package session

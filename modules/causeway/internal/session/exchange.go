@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,6 +13,12 @@ import (
 // exchangesKept bounds the memory that a session keeps for its next
 // acknowledgements; more are made when a device sends without waiting.
 const exchangesKept = 16
+
+// exchangesWaiting bounds the acknowledgements that wait for the hub. With a hub
+// that answers after 20 ms it lets one device send 100,000 frames a second; with
+// one that is away, a device that goes on sending what needs no hub (keep-alives)
+// costs some 400 KiB.
+const exchangesWaiting = 2048
 
 // exchange is one acknowledgement that waits for its messages.
 type exchange struct {
@@ -33,7 +40,10 @@ type acknowledgements struct {
 	head, tail *exchange
 	free       *exchange
 	kept       int
+	waiting    int           // from head to tail
 	empty      chan struct{} // closed when the queue is empty; nil when nobody waits
+	roomy      chan struct{} // closed when half of the queue is free; nil when nobody waits
+	last       string        // why the link is to be closed once the queue is empty
 }
 
 // take returns an unused exchange.
@@ -60,6 +70,32 @@ func (a *acknowledgements) push(e *exchange, left int, at time.Time) {
 		a.tail.next = e
 	}
 	a.tail = e
+	a.waiting++
+}
+
+// room waits until another exchange may be queued. It fails with message.ErrFull
+// instead of waiting for the hasty, and with ctx's error.
+func (a *acknowledgements) room(ctx context.Context, hasty bool) error {
+	a.mu.Lock()
+	if a.waiting < exchangesWaiting {
+		a.mu.Unlock()
+		return nil
+	}
+	if hasty {
+		a.mu.Unlock()
+		return fmt.Errorf("%d acknowledgements wait for the hub: %w", exchangesWaiting, message.ErrFull)
+	}
+	if a.roomy == nil {
+		a.roomy = make(chan struct{})
+	}
+	roomy := a.roomy
+	a.mu.Unlock()
+	select {
+	case <-roomy:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // none tells whether nothing waits.
@@ -75,7 +111,9 @@ func (e *exchange) Settled(err error) {
 	a.report(err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if err != nil && e.failure == nil {
+	// One message that may still be stored later makes the whole silent: a refusal
+	// would tell the device that it need not send again.
+	if err != nil && (e.failure == nil || errors.Is(e.failure, message.ErrRefused)) {
 		e.failure = err
 	}
 	if e.left--; e.left == 0 {
@@ -88,8 +126,10 @@ func (a *acknowledgements) Settled(err error) { a.report(err) }
 
 // report tells of a refusal that the uplink brings, once.
 func (a *acknowledgements) report(err error) {
-	var known *handled
-	if err == nil || errors.As(err, &known) || errors.Is(err, message.ErrClosed) {
+	if err == nil || errors.Is(err, message.ErrClosed) {
+		return
+	}
+	if _, known := errors.AsType[*handled](err); known {
 		return
 	}
 	a.profile.Observer.Fault(Fault{Kind: FaultRefused, Link: a.link, Err: err})
@@ -102,6 +142,7 @@ func (a *acknowledgements) release() {
 		if a.head = e.next; a.head == nil {
 			a.tail = nil
 		}
+		a.waiting--
 		a.answer(e)
 		e.next = nil
 		if a.kept < exchangesKept {
@@ -109,9 +150,28 @@ func (a *acknowledgements) release() {
 			a.kept++
 		}
 	}
-	if a.head == nil && a.empty != nil {
+	if a.roomy != nil && a.waiting <= exchangesWaiting/2 {
+		close(a.roomy)
+		a.roomy = nil
+	}
+	if a.head != nil {
+		return
+	}
+	if a.empty != nil {
 		close(a.empty)
 		a.empty = nil
+	}
+	if a.last != "" {
+		a.link.Close(a.last)
+	}
+}
+
+// finish closes the link once the queue is empty.
+func (a *acknowledgements) finish(reason string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.last = reason; a.head == nil {
+		a.link.Close(reason)
 	}
 }
 

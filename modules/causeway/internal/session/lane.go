@@ -18,7 +18,12 @@ type lane struct {
 	msg     message.Message
 	wrapped []byte
 	device  string // bound last, to skip the lookup
+	moves   uint64 // of the table, when it was bound
+	hasty   bool   // nothing may wait: a datagram, a command, a tick
 }
+
+// errAnswer marks what could not be written to the device.
+var errAnswer = errors.New("answer device")
 
 // process carries out the outcome in its fixed order: identity, reply, messages,
 // acknowledgement, results, close. It returns an error when the link must end.
@@ -41,7 +46,7 @@ func (l *lane) process(ctx context.Context, at time.Time) error {
 		s.pending.complete(out.Results[i])
 	}
 	if out.Close != "" {
-		return &ending{reason: out.Close}
+		return &ending{reason: out.Close, orderly: true}
 	}
 	return nil
 }
@@ -63,7 +68,6 @@ func (l *lane) identify(id *codec.Identity) error {
 		device := id.Device
 		s.identity.Store(&device)
 		s.profile.Table.claim(device, s)
-		l.device = device
 	}
 	s.present.Store(true)
 	return l.write(id.Accept)
@@ -81,32 +85,53 @@ func (l *lane) deliver(ctx context.Context, at time.Time) error {
 		}
 		out.Ack, out.Nak = nil, nil
 	}
-	receipt := message.Receipt(&s.acks)
-	var e *exchange
-	if len(out.Ack) > 0 || len(out.Nak) > 0 {
-		var err error
-		if e, err = l.exchange(at); err != nil {
-			return err
-		}
-		receipt = e
+	if len(out.Ack) == 0 && len(out.Nak) == 0 {
+		return l.hand(ctx, &s.acks, at)
 	}
+	if err := s.acks.room(ctx, l.hasty); errors.Is(err, message.ErrFull) {
+		s.fault(FaultDropped, err)
+		return nil // silence: a device that can will send again
+	} else if err != nil {
+		return &ending{reason: "gateway-stopped"}
+	}
+	e, err := l.exchange(at)
+	if err != nil {
+		return err
+	}
+	err = l.hand(ctx, e, at)
+	e.Settled(nil) // the guard that put it in the queue
+	return err
+}
+
+// hand gives the messages to the uplink, in order. An error says that nothing can
+// be handed over any more.
+func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) error {
+	s, out := l.session, &l.out
 	for i := range out.Messages {
-		if err := l.send(ctx, &out.Messages[i], receipt, at); err != nil {
+		err := l.send(ctx, &out.Messages[i], receipt, at)
+		if err != nil {
 			l.lost(receipt, err)
-			if !errors.Is(err, message.ErrRefused) {
-				// The rest is not offered, so that the order holds when the device sends it again.
-				for range len(out.Messages) - i - 1 {
-					receipt.Settled(&handled{err})
-				}
-				break
-			}
 		}
-		s.present.Store(true)
-	}
-	if e != nil {
-		e.Settled(nil) // the guard that put it in the queue
+		if err == nil || errors.Is(err, message.ErrRefused) {
+			s.present.Store(true)
+			continue
+		}
+		// The rest is not offered, so that the order holds when the device sends it again.
+		for range len(out.Messages) - i - 1 {
+			receipt.Settled(&handled{err})
+		}
+		if stopped(err) {
+			return &ending{reason: "gateway-stopped"}
+		}
+		return nil
 	}
 	return nil
+}
+
+// stopped tells that a message was not taken because the link or the gateway ends.
+func stopped(err error) bool {
+	return errors.Is(err, message.ErrClosed) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, context.DeadlineExceeded)
 }
 
 // exchange queues the outcome's acknowledgement behind its elders.
@@ -123,13 +148,16 @@ func (l *lane) exchange(at time.Time) (e *exchange, err error) {
 	return e, nil
 }
 
-// lost reports and settles a message that the uplink did not take.
+// lost reports and settles a message that the uplink did not take. At the end of
+// the link or the gateway nothing is lost that the device was not told of.
 func (l *lane) lost(r message.Receipt, err error) {
-	kind := FaultDropped
-	if errors.Is(err, message.ErrRefused) {
-		kind = FaultRefused
+	_, acknowledged := r.(*exchange)
+	switch {
+	case errors.Is(err, message.ErrRefused):
+		l.session.fault(FaultRefused, err)
+	case !acknowledged || !stopped(err):
+		l.session.fault(FaultDropped, err)
 	}
-	l.session.fault(kind, err)
 	r.Settled(&handled{err})
 }
 
@@ -139,19 +167,31 @@ type handled struct{ err error }
 func (h *handled) Error() string { return h.err.Error() }
 func (h *handled) Unwrap() error { return h.err }
 
-// send fills the envelope and hands it to the uplink. A datagram never waits.
-func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at time.Time) error {
-	s := l.session
-	device := m.Device
+// speaker is the device that a message is of. The session comes to speak for it
+// when it did not before, or when another session may have taken it meanwhile.
+func (l *lane) speaker(named string) (string, error) {
+	s, device := l.session, named
 	if device == "" {
 		device = s.Device()
 	}
-	if device != l.device {
-		if err := checkDevice(device); err != nil {
-			return fmt.Errorf("%w: %w", message.ErrRefused, err)
-		}
-		s.bind(device)
-		l.device = device
+	moves := s.profile.Table.moves.Load()
+	if device == l.device && moves == l.moves {
+		return device, nil
+	}
+	if err := checkDevice(device); err != nil {
+		return "", fmt.Errorf("%w: %w", message.ErrRefused, err)
+	}
+	s.bind(device)
+	l.device, l.moves = device, moves
+	return device, nil
+}
+
+// send fills the envelope and hands it to the uplink. A datagram never waits.
+func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at time.Time) error {
+	s := l.session
+	device, err := l.speaker(m.Device)
+	if err != nil {
+		return err
 	}
 	created := m.Time
 	if created.IsZero() {
@@ -171,8 +211,7 @@ func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at
 		ContentType: contentType, ContentEncoding: m.ContentEncoding, Created: created, Properties: properties,
 	}
 	s.profile.Router.Apply(&l.msg)
-	var err error
-	if s.link.Peer().Datagram() {
+	if l.hasty {
 		err = s.profile.Uplink.TrySend(&l.msg, r)
 	} else {
 		err = s.profile.Uplink.Send(ctx, &l.msg, r)
@@ -192,7 +231,11 @@ func (l *lane) write(b []byte) (err error) {
 		return err
 	}
 	if err := l.session.link.Send(l.wrapped); err != nil {
-		return fmt.Errorf("answer device: %w", err)
+		err = fmt.Errorf("%w: %w", errAnswer, err)
+		if !l.session.link.Peer().Datagram() {
+			return err
+		}
+		l.session.fault(FaultSend, err) // one datagram is lost, as on its way it might be
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ const (
 	FaultIdentity  FaultKind = "identity"     // a device was not let in
 	FaultPanic     FaultKind = "codec-panic"  // the codec panicked
 	FaultRefused   FaultKind = "hub-refused"  // the hub will never take a message
-	FaultDropped   FaultKind = "dropped"      // a datagram's message found the queue full
+	FaultDropped   FaultKind = "dropped"      // a message was not handed over: mostly a datagram that found the queue full
 	FaultSend      FaultKind = "device-write" // the device did not take an answer
 )
 
@@ -99,6 +99,8 @@ func kindOf(err error) FaultKind {
 	switch {
 	case errors.Is(err, errPanic):
 		return FaultPanic
+	case errors.Is(err, errAnswer):
+		return FaultSend
 	case errors.Is(err, codec.ErrRefused):
 		return FaultIdentity
 	case errors.Is(err, codec.ErrProtocol):

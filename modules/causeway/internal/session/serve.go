@@ -26,6 +26,28 @@ const (
 type Stream interface {
 	Link
 	frame.Source
+	// Done is closed when the link is closed, by whomever.
+	Done() <-chan struct{}
+}
+
+// linkContext ends with its link, so that a session whose link was closed does not
+// go on waiting for the hub. It costs no goroutine.
+type linkContext struct {
+	context.Context //nolint:containedctx // values only
+	done            <-chan struct{}
+}
+
+// Done implements context.Context.
+func (c linkContext) Done() <-chan struct{} { return c.done }
+
+// Err implements context.Context.
+func (c linkContext) Err() error {
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
 }
 
 // Serve reads a stream link until it ends, and returns when its outstanding
@@ -33,19 +55,32 @@ type Stream interface {
 // stops; when ctx ends, everything does.
 func (s *Session) Serve(ctx, draining context.Context, link Stream) {
 	defer s.End()
-	err := s.read(ctx, draining, link)
+	defer context.AfterFunc(ctx, func() { link.Close("gateway-stopped") })()
+	live := linkContext{Context: ctx, done: link.Done()}
+	err := s.read(live, draining, link)
+	end, _ := errors.AsType[*ending](err)
 	switch {
+	case err != nil && end == nil:
+		s.fail(err)
 	case draining.Err() != nil:
-		s.acks.wait(ctx)
+		s.acks.wait(live)
 		link.Close("gateway-stopped")
 	case err == nil:
-		waitCtx, cancel := context.WithTimeout(ctx, settleAfterEnd)
-		defer cancel()
-		s.acks.wait(waitCtx)
+		s.settle(live)
 		link.Close("closed-by-device")
+	case end.orderly:
+		s.settle(live)
+		link.Close(end.reason)
 	default:
 		s.fail(err)
 	}
+}
+
+// settle waits for the acknowledgements that the device is owed.
+func (s *Session) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleAfterEnd)
+	defer cancel()
+	s.acks.wait(ctx)
 }
 
 // read takes frames until the stream ends (nil) or must be ended.
@@ -55,33 +90,49 @@ func (s *Session) read(ctx, draining context.Context, link Stream) error {
 	r := frame.NewReader(gate, split, opts)
 	wake := func() { _ = r.SetReadDeadline(time.Unix(1, 0)) } // fails only on a closed link, which needs no waking
 	defer context.AfterFunc(draining, wake)()
-	deadline := s.began.Add(s.profile.LoginTime)
-	if err := r.SetReadDeadline(deadline); err != nil {
-		return nil //nolint:nilerr // the link is closed already
+	var deadline time.Time
+	arm := func(t time.Time) {
+		deadline = t
+		_ = r.SetReadDeadline(t) // see above
+		if draining.Err() != nil {
+			wake() // the deadline just set must not outlive the order to stop
+		}
 	}
+	arm(s.began.Add(s.profile.LoginTime))
 	for draining.Err() == nil {
 		before := r.Consumed()
 		b, err := r.Next()
-		if err != nil {
-			if errors.Is(err, frame.ErrMalformed) && r.Consumed() > before {
-				s.fault(FaultMalformed, err)
+		switch {
+		case err == nil:
+		case malformed(err) && r.Consumed() > before:
+			s.fault(FaultMalformed, err)
+			continue
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.present.Load() && draining.Err() == nil:
+			// The deadline is set now and then only, and runs on while the link waits for
+			// the hub: only time spent waiting for the device counts as idle.
+			if next := gate.asked.Add(s.profile.Idle); time.Now().Before(next) {
+				arm(next)
 				continue
 			}
+			return s.readEnd(err)
+		default:
 			return s.readEnd(err)
 		}
 		now := time.Now()
 		if err := s.take(ctx, b, now); err != nil {
 			return err
 		}
+		gate.fresh = true
 		if next := now.Add(s.profile.Idle); s.present.Load() && next.Sub(deadline).Abs() > deadlineStep {
-			deadline = next
-			_ = r.SetReadDeadline(deadline)
-			if draining.Err() != nil {
-				wake() // the deadline just set must not outlive the order to stop
-			}
+			arm(next)
 		}
 	}
 	return nil
+}
+
+// malformed tells of a frame that cannot be read, whoever cuts the stream.
+func malformed(err error) bool {
+	return errors.Is(err, frame.ErrMalformed) || errors.Is(err, codec.ErrMalformed)
 }
 
 // cutting is the framing of the listener, else the codec's own, else lines.
@@ -92,9 +143,15 @@ func (s *Session) cutting() (bufio.SplitFunc, frame.Options) {
 		return f.Split, opts
 	}
 	if f, ok := s.dialogue.(codec.Framer); ok {
-		return f.Split, opts
+		return func(data []byte, atEOF bool) (int, []byte, error) { return s.split(f, data, atEOF) }, opts
 	}
-	return bufio.ScanLines, opts
+	return wholeLines, opts
+}
+
+// wholeLines is bufio.ScanLines, but what is left of a line when the stream ends
+// is not taken for one.
+func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
+	return bufio.ScanLines(data, false)
 }
 
 // readEnd turns what ended the reading into what becomes of the link.
@@ -110,8 +167,8 @@ func (s *Session) readEnd(err error) error {
 			return &ending{reason: "idle"}
 		}
 		return &ending{reason: "login-timeout"}
-	case errors.Is(err, frame.ErrTooLong), errors.Is(err, frame.ErrMalformed), errors.Is(err, frame.ErrNoProgress),
-		errors.Is(err, codec.ErrProtocol), errors.Is(err, codec.ErrMalformed), errors.Is(err, errLoginBytes):
+	case errors.Is(err, frame.ErrTooLong), errors.Is(err, frame.ErrNoProgress), malformed(err),
+		errors.Is(err, codec.ErrProtocol), errors.Is(err, errPanic):
 		return fmt.Errorf("read: %w", err)
 	default:
 		return &ending{reason: "connection-lost"}
@@ -126,6 +183,8 @@ type loginGate struct {
 	frame.Source
 	session *Session
 	read    int
+	fresh   bool      // a frame was taken since the last read
+	asked   time.Time // when the session began to wait for the frame after it
 }
 
 func (g *loginGate) Read(p []byte) (int, error) {
@@ -135,6 +194,9 @@ func (g *loginGate) Read(p []byte) (int, error) {
 			return 0, errLoginBytes
 		}
 		p = p[:min(len(p), left)]
+	}
+	if g.fresh {
+		g.fresh, g.asked = false, time.Now()
 	}
 	n, err := g.Source.Read(p)
 	g.read += n

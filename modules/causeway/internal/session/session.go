@@ -63,6 +63,7 @@ func Begin(p *Profile, link Link) (*Session, error) {
 	s.last.Store(s.began.UnixNano())
 	s.acks.link, s.acks.profile = link, p
 	s.main.session, s.side.session = s, s
+	s.main.hasty, s.side.hasty = link.Peer().Datagram(), true
 	d, err := s.beginDialogue()
 	if err != nil {
 		return nil, fmt.Errorf("begin %s dialogue: %w", p.CodecName, err)
@@ -105,6 +106,20 @@ func (s *Session) receive(f codec.Frame, out *codec.Outcome) (err error) {
 	return s.dialogue.Receive(f, out)
 }
 
+// split lets a dialogue that cuts the stream itself do so, in its turn. An error
+// of no kind ends the link as a protocol violation, since nothing tells where the
+// next frame begins.
+func (s *Session) split(f codec.Framer, data []byte, atEOF bool) (advance int, b []byte, err error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	defer recovered(&err)
+	advance, b, err = f.Split(data, atEOF)
+	if err != nil && !errors.Is(err, codec.ErrProtocol) && !errors.Is(err, codec.ErrMalformed) {
+		err = fmt.Errorf("%w: %w", codec.ErrProtocol, err)
+	}
+	return advance, b, err
+}
+
 // take processes one frame. It returns an error when the link has to be closed.
 func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	s.last.Store(at.UnixNano())
@@ -113,7 +128,10 @@ func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	s.pending.raw(b)
 	l := &s.main
 	err := s.receive(codec.Frame{Bytes: b, At: at}, &l.out)
-	if err != nil {
+	switch {
+	case errors.Is(err, errPanic):
+		return err // what is in the outcome is half done
+	case err != nil:
 		l.out.Messages, l.out.Ack = l.out.Messages[:0], nil
 	}
 	if lerr := l.process(ctx, at); lerr != nil {
@@ -134,8 +152,8 @@ func (s *Session) fault(kind FaultKind, err error) {
 	s.profile.Observer.Fault(Fault{Kind: kind, Link: s.link, Device: s.Device(), Err: err})
 }
 
-// Device is the id that the device logged in with, else the one it is bound by,
-// else the fixed one of the listener or its name.
+// Device is the id that the device logged in with, else the fixed one of the
+// listener, else the listener's name.
 func (s *Session) Device() string {
 	if id := s.identity.Load(); id != nil {
 		return *id
@@ -146,10 +164,19 @@ func (s *Session) Device() string {
 	return s.profile.Listener
 }
 
-// Tick lets the dialogue's timers run; the table calls it about once a second.
+// tick lets the dialogue's timers run; the table calls it about once a second. A
+// session that is busy with a command is left for the next time, so that it does
+// not hold up the others.
 func (s *Session) tick(ctx context.Context, now time.Time) {
-	s.sideMu.Lock()
+	if !s.sideMu.TryLock() {
+		return
+	}
 	defer s.sideMu.Unlock()
+	select {
+	case <-s.gone:
+		return
+	default:
+	}
 	err := s.tickDialogue(now)
 	if err == nil {
 		err = s.side.process(ctx, now)
@@ -167,11 +194,15 @@ func (s *Session) tickDialogue(now time.Time) (err error) {
 	return s.ticker.Tick(now, &s.side.out)
 }
 
-// fail reports why a session ends and closes its link.
+// fail reports why a session ends and closes its link: at once, or when the
+// acknowledgements are written where the dialogue ends it in good order.
 func (s *Session) fail(err error) {
-	var end *ending
-	if errors.As(err, &end) {
-		s.link.Close(end.reason)
+	if end, ok := errors.AsType[*ending](err); ok {
+		if end.orderly {
+			s.acks.finish(end.reason)
+		} else {
+			s.link.Close(end.reason)
+		}
 		return
 	}
 	switch {
@@ -201,7 +232,11 @@ func (s *Session) End() {
 // Disconnect closes the link, for a reason that operators read.
 func (s *Session) Disconnect(reason string) { s.link.Close(reason) }
 
-// ending is the orderly end of a link, by the dialogue's wish or the gateway's.
-type ending struct{ reason string }
+// ending is the end of a link without a fault. It is orderly when the dialogue
+// wishes it: then what the device is still owed is written first.
+type ending struct {
+	reason  string
+	orderly bool
+}
 
 func (e *ending) Error() string { return "link ends: " + e.reason }

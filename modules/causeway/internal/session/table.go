@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -26,6 +27,10 @@ type Table struct {
 	// Present is called when a device is found on a session that it was not on
 	// before. It must not block. It is set before the first session.
 	Present func(device string)
+
+	// moves changes when a device that a session speaks for may have come to be
+	// spoken for by another, or by none: lanes then look again.
+	moves atomic.Uint64
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -149,6 +154,9 @@ func (t *Table) leave(s *Session) {
 			delete(t.devices, device)
 		}
 	}
+	if s.bound.took {
+		t.moves.Add(1)
+	}
 }
 
 // claim gives a device that logged in to its new session. The link on which it
@@ -156,9 +164,18 @@ func (t *Table) leave(s *Session) {
 func (t *Table) claim(device string, s *Session) {
 	if old := t.put(device, s); old != nil {
 		if id := old.identity.Load(); id != nil && *id == device {
-			old.link.Close("taken over by a newer login")
+			t.retire(old)
+			old.link.Close("taken-over")
 		}
 	}
+}
+
+// retire keeps a session that is about to end from taking devices back with the
+// frames that it has still buffered.
+func (t *Table) retire(s *Session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sessions, s)
 }
 
 // put makes s speak for the device and returns the session that did before.
@@ -174,6 +191,13 @@ func (t *Table) put(device string, s *Session) *Session {
 		return nil
 	}
 	t.devices[device] = s
+	if old != nil {
+		s.bound.took = true
+		// Links that share the listener's own id would pass it to and fro for ever.
+		if device != s.profile.Device && device != s.profile.Listener {
+			t.moves.Add(1)
+		}
+	}
 	t.mu.Unlock()
 	if t.Present != nil {
 		t.Present(device)
@@ -189,14 +213,15 @@ func (s *Session) bind(device string) { s.profile.Table.put(device, s) }
 // binding lists the devices that a session speaks for; guarded by Table.mu.
 type binding struct {
 	list []string
+	took bool // some device was taken from another session
 }
 
 func (b *binding) add(device string) bool {
+	if len(b.list) >= bindingsPerLink {
+		return false // before looking through the list, which then would cost every message
+	}
 	if slices.Contains(b.list, device) {
 		return true
-	}
-	if len(b.list) >= bindingsPerLink {
-		return false
 	}
 	b.list = append(b.list, device)
 	return true
