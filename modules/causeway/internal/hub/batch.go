@@ -22,6 +22,8 @@ type batch struct {
 	began    time.Time // when it got its first member
 	sent     time.Time // when it was last put on the wire
 	tries    int       // how often it was refused with a condition that may pass
+	entry    *entry    // where it is on disk, nil for nowhere
+	safe     bool      // it is on disk: its receipts are settled
 
 	wire    amqp.Message
 	members [][]byte
@@ -63,6 +65,16 @@ func (b *batch) transfer() *amqp.Message {
 	return &b.wire
 }
 
+// copyMembers returns the encoded messages in memory of their own.
+func (b *batch) copyMembers() [][]byte {
+	whole := append([]byte(nil), b.bytes...)
+	members := make([][]byte, 0, b.len())
+	for i, end := range b.ends {
+		members = append(members, whole[b.start(i):end:end])
+	}
+	return members
+}
+
 // settle tells every receipt what became of its message.
 func (b *batch) settle(err error) {
 	for i, r := range b.receipts {
@@ -84,6 +96,9 @@ func (b *batch) split(other *batch) {
 	}
 	other.receipts = append(other.receipts, b.receipts[half:]...)
 	other.order, other.began = b.order+uint64(half), b.began //nolint:gosec // half a batch is not negative
+	if other.entry, other.safe = b.entry, b.safe; b.entry != nil {
+		b.entry.left++
+	}
 	clear(b.receipts[half:])
 	b.bytes, b.ends, b.receipts = b.bytes[:from], b.ends[:half], b.receipts[:half]
 }
@@ -93,5 +108,5 @@ func (b *batch) reset() {
 	clear(b.members)
 	b.bytes, b.ends, b.receipts, b.members = b.bytes[:0], b.ends[:0], b.receipts[:0], b.members[:0]
 	b.order, b.began, b.sent, b.tries = 0, time.Time{}, time.Time{}, 0
-	b.wire, b.receipt = amqp.Message{}, amqp.SendReceipt{}
+	b.wire, b.receipt, b.entry, b.safe = amqp.Message{}, amqp.SendReceipt{}, nil, false
 }

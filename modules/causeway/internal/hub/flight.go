@@ -23,7 +23,7 @@ func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
 		return b, 0
 	}
 	b := u.open
-	if b.len() == 0 {
+	if b.len() == 0 || u.disk.spooling { // by way of the disk
 		return nil, 0
 	}
 	if wait := u.opts.Linger - now.Sub(b.began); len(u.flying) > 0 && !u.freed && wait > 0 {
@@ -57,15 +57,10 @@ func (u *Uplink) done(b *batch, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.landed(b)
-	u.bytes -= len(b.bytes)
-	u.count -= b.len()
+	u.forget(b)
 	u.freed = true
 	u.put(b)
-	// Waking at three quarters rather than at once lets a waiter go on for a while:
-	// otherwise every settlement would wake every waiting link for one message.
-	if u.bytes <= u.opts.QueueBytes/4*3 {
-		u.wakeWaiters()
-	}
+	u.roomMade()
 	u.signal()
 }
 

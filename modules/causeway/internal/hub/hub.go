@@ -173,10 +173,12 @@ func (h *Hub) once(ctx context.Context) error {
 		return err
 	}
 	h.live.Store(c)
+	h.uplink.reached(true)
 	h.opts.Observer.Connection(nil)
 	err = c.run(ctx)
 	h.live.Store(nil)
 	h.uplink.recall()
+	h.uplink.reached(false)
 	return err
 }
 

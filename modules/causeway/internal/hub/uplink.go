@@ -48,7 +48,7 @@ func (o *UplinkOptions) defaults() {
 
 // UplinkStats is a look at the queue.
 type UplinkStats struct {
-	// Bytes and Messages are taken and not yet settled; Batches are in flight.
+	// Bytes and Messages are taken and neither settled nor on disk; Batches are in flight.
 	Bytes, Messages, Batches int
 	// Oldest is when the oldest unsettled batch was begun; zero when there is none.
 	Oldest time.Time
@@ -75,6 +75,7 @@ type Uplink struct {
 	order   uint64    // of the message taken last
 	hold    time.Time // nothing is sent before: the hub asked for patience
 	waiters []chan struct{}
+	disk    spill
 
 	wake chan struct{} // cap 1: something changed for the sending loop
 }
@@ -82,7 +83,9 @@ type Uplink struct {
 // NewUplink makes an empty uplink. It does nothing by itself: a Hub drives it.
 func NewUplink(opts UplinkOptions) *Uplink {
 	opts.defaults()
-	return &Uplink{opts: opts, open: new(batch), wake: make(chan struct{}, 1)}
+	u := &Uplink{opts: opts, open: new(batch), wake: make(chan struct{}, 1)}
+	u.disk.wake = make(chan struct{}, 1)
+	return u
 }
 
 // Send takes a message, waiting while the queue is full until ctx ends. The
@@ -90,7 +93,7 @@ func NewUplink(opts UplinkOptions) *Uplink {
 // message.ErrRefused (too large), message.ErrClosed and ctx's.
 func (u *Uplink) Send(ctx context.Context, m *message.Message, r message.Receipt) error {
 	for {
-		err := u.TrySend(m, r)
+		err := u.try(m, r)
 		if !errors.Is(err, message.ErrFull) {
 			return err
 		}
@@ -101,7 +104,16 @@ func (u *Uplink) Send(ctx context.Context, m *message.Message, r message.Receipt
 }
 
 // TrySend is Send without waiting: message.ErrFull when the queue is at its bound.
+// Its callers cannot wait, so the disk, where there is one, makes room from then on.
 func (u *Uplink) TrySend(m *message.Message, r message.Receipt) error {
+	err := u.try(m, r)
+	if errors.Is(err, message.ErrFull) {
+		u.Force()
+	}
+	return err
+}
+
+func (u *Uplink) try(m *message.Message, r message.Receipt) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
@@ -127,7 +139,10 @@ func (u *Uplink) TrySend(m *message.Message, r message.Receipt) error {
 	}
 	u.bytes += size
 	u.count++
-	if len(u.ready) > 0 || len(u.flying) == 0 || u.open.len() == 1 {
+	switch {
+	case u.disk.spooling:
+		u.signalDisk()
+	case len(u.ready) > 0 || len(u.flying) == 0 || u.open.len() == 1:
 		u.signal()
 	}
 	return nil
@@ -143,7 +158,11 @@ func (u *Uplink) moveLast(b *batch) {
 	next.ends = append(next.ends, len(next.bytes))
 	next.receipts = append(next.receipts, b.receipts[last])
 	b.undo()
-	u.ready = append(u.ready, b)
+	if u.disk.spooling {
+		u.disk.aside = append(u.disk.aside, b)
+	} else {
+		u.ready = append(u.ready, b)
+	}
 	u.open = next
 }
 
@@ -175,16 +194,23 @@ func (u *Uplink) waitForRoom(ctx context.Context) error {
 func (u *Uplink) Stats() UplinkStats {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s := UplinkStats{Bytes: u.bytes, Messages: u.count, Batches: len(u.flying)}
-	for _, head := range [...][]*batch{u.flying, u.ready, {u.open}} {
-		if len(head) == 0 || head[0].len() == 0 {
-			continue
-		}
-		if s.Oldest.IsZero() || head[0].began.Before(s.Oldest) {
-			s.Oldest = head[0].began
+	return UplinkStats{Bytes: u.bytes, Messages: u.count, Batches: len(u.flying), Oldest: u.oldest()}
+}
+
+// oldest is when the oldest message that is neither settled nor on disk was taken;
+// zero when there is none.
+func (u *Uplink) oldest() (oldest time.Time) {
+	for _, place := range [...][]*batch{u.flying, u.ready, u.disk.writing, u.disk.aside, {u.open}} {
+		for _, b := range place {
+			if b.len() > 0 && !b.safe {
+				if oldest.IsZero() || b.began.Before(oldest) {
+					oldest = b.began
+				}
+				break // the rest of the place is younger
+			}
 		}
 	}
-	return s
+	return oldest
 }
 
 // Drain waits until everything taken is settled, or ctx ends.
@@ -209,8 +235,8 @@ func (u *Uplink) Drain(ctx context.Context) error {
 func (u *Uplink) Close() {
 	u.mu.Lock()
 	u.closed = true
-	left := append(append(u.flying, u.ready...), u.open)
-	u.flying, u.ready, u.open = nil, nil, new(batch)
+	left := slices.Concat(u.flying, u.ready, u.disk.aside, []*batch{u.open})
+	u.flying, u.ready, u.disk.aside, u.open = nil, nil, nil, new(batch)
 	u.bytes, u.count = 0, 0
 	u.wakeWaiters()
 	u.mu.Unlock()
@@ -223,6 +249,15 @@ func (u *Uplink) signal() {
 	select {
 	case u.wake <- struct{}{}:
 	default:
+	}
+}
+
+// roomMade wakes who waits for room. At three quarters rather than at once, so
+// that a waiter goes on for a while: otherwise every settlement would wake every
+// waiting link for one message.
+func (u *Uplink) roomMade() {
+	if u.bytes <= u.opts.QueueBytes/4*3 {
+		u.wakeWaiters()
 	}
 }
 

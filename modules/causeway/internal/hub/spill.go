@@ -1,0 +1,399 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+)
+
+// Store is the disk behind the uplink, see package spool. Append and Read are
+// called from one goroutine, Done and Bounds from any.
+type Store interface {
+	// Append writes entries, each the encoded messages of a batch, under ascending
+	// indexes from first. They are on disk when it returns nil, and none of them
+	// counts otherwise.
+	Append(entries [][][]byte) (first uint64, err error)
+	// Read returns the messages of an entry, valid until the next Read. An entry that
+	// is gone or unreadable is an error, and will stay one.
+	Read(index uint64) (messages [][]byte, err error)
+	// Bounds returns the oldest index that is not done and the newest; first > last
+	// means that there is none.
+	Bounds() (first, last uint64)
+	// Done tells that the hub has an entry, or will never take it.
+	Done(index uint64)
+}
+
+// SpillOptions say when the uplink uses its store.
+type SpillOptions struct {
+	// Always writes every message before it is acknowledged.
+	Always bool
+	// Away is how long the hub may be away before devices are acknowledged from disk.
+	// Default 1 s: a reconnect after a dropped connection is faster.
+	Away time.Duration
+	// Slow is how long a message may wait for the hub. Default 5 s, which a busy hub
+	// does not reach.
+	Slow time.Duration
+	// Failed hears of a store that cannot be written; optional.
+	Failed func(error)
+}
+
+const (
+	// spillLook is how often the triggers are looked at while nothing happens.
+	spillLook = 100 * time.Millisecond
+	// spillRetry is the pause after the store failed: a full disk does not get free
+	// faster than that.
+	spillRetry = time.Second
+)
+
+// entry is a batch on disk that is in memory too: whole, or in the parts that were
+// split off it. Guarded by Uplink.mu.
+type entry struct {
+	index uint64 // 0 while it is being written
+	left  int    // parts that have not landed
+}
+
+// spill is the uplink's use of its store. While spooling is set, what is taken goes
+// to disk first and from there to the hub, so that disk and memory have one order.
+// Everything on disk is preceded there by its elders that are still in memory:
+// otherwise a restart would send a device's messages in another order.
+type spill struct {
+	SpillOptions
+	store    Store // nil: no disk
+	spooling bool
+	forced   bool      // the gateway is going down, or a datagram found no room
+	aside    []*batch  // sealed, to be written in order
+	writing  []*batch  // being written
+	readNext uint64    // the index to be loaded next
+	safe     int       // bytes in memory that are on disk too
+	away     time.Time // since when the hub is away; zero while it is there
+	retry    time.Time // nothing is written before
+	wake     chan struct{}
+}
+
+// UseStore gives the uplink a disk. It is called before anything else; what the
+// store holds from an earlier life is sent first.
+func (u *Uplink) UseStore(store Store, opts SpillOptions) {
+	if opts.Away <= 0 {
+		opts.Away = time.Second
+	}
+	if opts.Slow <= 0 {
+		opts.Slow = 5 * time.Second
+	}
+	if opts.Failed == nil {
+		opts.Failed = func(error) {}
+	}
+	first, last := store.Bounds()
+	u.disk.SpillOptions, u.disk.store = opts, store
+	u.disk.readNext = first
+	u.disk.spooling = opts.Always || first <= last
+	u.disk.away = time.Now()
+}
+
+// Spill moves messages between memory and disk until ctx ends. It is run beside
+// the hub when there is a store.
+func (u *Uplink) Spill(ctx context.Context) {
+	look := time.NewTicker(spillLook)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		u.enter(time.Now())
+		wrote := u.write()
+		loaded := u.load()
+		u.leave()
+		if wrote || loaded {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-u.disk.wake:
+		case <-look.C:
+		}
+	}
+}
+
+// Force sends everything that is not settled to disk, where there is one.
+func (u *Uplink) Force() {
+	u.mu.Lock()
+	u.disk.forced = true
+	u.mu.Unlock()
+	u.signalDisk()
+}
+
+// Spooling tells whether messages go by way of the disk at the moment.
+func (u *Uplink) Spooling() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.disk.spooling
+}
+
+// reached tells the uplink that the hub is there, or not.
+func (u *Uplink) reached(there bool) {
+	u.mu.Lock()
+	u.disk.away = time.Time{}
+	if !there {
+		u.disk.away = time.Now()
+	}
+	u.mu.Unlock()
+	u.signal()
+	u.signalDisk()
+}
+
+func (u *Uplink) signalDisk() {
+	select {
+	case u.disk.wake <- struct{}{}:
+	default:
+	}
+}
+
+// due tells whether it is time to use the disk.
+func (u *Uplink) due(now time.Time) bool {
+	d := &u.disk
+	switch {
+	case d.store == nil, d.spooling, now.Before(d.retry):
+		return false
+	case d.forced, !d.away.IsZero() && now.Sub(d.away) >= d.Away:
+		return true
+	default:
+		oldest := u.oldest()
+		return !oldest.IsZero() && now.Sub(oldest) >= d.Slow
+	}
+}
+
+// enter begins spooling when it is due: what is in memory is written first, in
+// order. It stays in memory and on its way to the hub.
+func (u *Uplink) enter(now time.Time) {
+	u.mu.Lock()
+	if !u.due(now) {
+		u.mu.Unlock()
+		return
+	}
+	u.disk.spooling = true
+	var entries []*entry
+	var records [][][]byte
+	for _, place := range [...][]*batch{u.flying, u.ready} {
+		for _, b := range place {
+			if b.entry == nil {
+				b.entry = &entry{left: 1}
+				entries = append(entries, b.entry)
+				records = append(records, b.copyMembers())
+			}
+		}
+	}
+	u.mu.Unlock()
+	if len(records) == 0 {
+		return
+	}
+	first, err := u.disk.store.Append(records)
+	if err != nil {
+		u.failed(err)
+		u.retreat(entries)
+		return
+	}
+	u.secured(entries, first)
+}
+
+// secured notes that entries are on disk and settles their messages.
+func (u *Uplink) secured(entries []*entry, first uint64) {
+	var receipts []message.Receipt
+	u.mu.Lock()
+	for i, e := range entries {
+		if e.index = first + uint64(i); e.left == 0 { // landed while it was written
+			u.disk.store.Done(e.index)
+		}
+	}
+	for _, place := range [...][]*batch{u.flying, u.ready} {
+		for _, b := range place {
+			if b.entry != nil && b.entry.index >= first && !b.safe {
+				receipts = append(receipts, b.receipts...)
+				clear(b.receipts)
+				u.makeSafe(b)
+			}
+		}
+	}
+	u.disk.readNext = first + uint64(len(entries))
+	u.roomMade()
+	u.mu.Unlock()
+	for _, r := range receipts {
+		if r != nil {
+			r.Settled(nil)
+		}
+	}
+}
+
+// retreat ends spooling that could not begin: the elders are not on disk, so
+// nothing may go there.
+func (u *Uplink) retreat(entries []*entry) {
+	gone := make(map[*entry]bool, len(entries))
+	for _, e := range entries {
+		gone[e] = true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, place := range [...][]*batch{u.flying, u.ready} {
+		for _, b := range place {
+			if gone[b.entry] {
+				b.entry = nil
+			}
+		}
+	}
+	u.disk.spooling = u.disk.Always
+	if !u.disk.spooling {
+		for _, b := range u.disk.aside {
+			u.enqueue(b)
+		}
+		u.disk.aside = nil
+		u.signal()
+	}
+}
+
+// write puts what waits for the disk on it, all of it with one sync, and then on
+// its way to the hub when memory has room and nothing older is still unread.
+func (u *Uplink) write() bool {
+	u.mu.Lock()
+	d := &u.disk
+	if !d.spooling || time.Now().Before(d.retry) {
+		u.mu.Unlock()
+		return false
+	}
+	list := d.aside
+	d.aside = nil
+	if u.open.len() > 0 {
+		list = append(list, u.open)
+		u.open = u.take()
+	}
+	d.writing = list
+	u.mu.Unlock()
+	if len(list) == 0 {
+		return false
+	}
+	records := make([][][]byte, len(list))
+	for i, b := range list {
+		records[i] = b.transfer().Data
+	}
+	first, err := d.store.Append(records)
+	if err != nil {
+		u.failed(err)
+		u.mu.Lock()
+		d.aside, d.writing = append(list, d.aside...), nil
+		u.mu.Unlock()
+		return false
+	}
+	for _, b := range list {
+		b.settle(nil)
+	}
+	u.written(list, first)
+	return true
+}
+
+// written puts batches that are on disk on their way, or leaves them there.
+func (u *Uplink) written(list []*batch, first uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := &u.disk
+	d.writing = nil
+	for i, b := range list {
+		u.makeSafe(b)
+		if index := first + uint64(i); index == d.readNext && d.safe <= u.opts.QueueBytes/2 {
+			d.readNext++
+			b.entry = &entry{index: index, left: 1}
+			u.renumber(b)
+			u.ready = append(u.ready, b)
+			continue
+		}
+		d.safe -= len(b.bytes)
+		u.put(b)
+	}
+	u.roomMade()
+	u.signal()
+}
+
+// load reads the next entry from disk when memory has room for it.
+func (u *Uplink) load() bool {
+	u.mu.Lock()
+	d := &u.disk
+	first, last := uint64(1), uint64(0)
+	if d.store != nil {
+		first, last = d.store.Bounds()
+	}
+	d.readNext = max(d.readNext, first)
+	index := d.readNext
+	if !d.spooling || index > last || d.safe > u.opts.QueueBytes/2 || !d.away.IsZero() {
+		u.mu.Unlock()
+		return false
+	}
+	b := u.take()
+	u.mu.Unlock()
+	messages, err := d.store.Read(index)
+	for _, m := range messages {
+		b.bytes = append(b.bytes, m...)
+		b.ends = append(b.ends, len(b.bytes))
+		b.receipts = append(b.receipts, nil)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d.readNext++
+	if err != nil || b.len() == 0 { // the store has reported it
+		u.put(b)
+		d.store.Done(index)
+		return true
+	}
+	b.entry, b.safe, b.began = &entry{index: index, left: 1}, true, time.Now()
+	d.safe += len(b.bytes)
+	u.renumber(b)
+	u.ready = append(u.ready, b)
+	u.signal()
+	return true
+}
+
+// leave ends spooling when everything that was on disk has come to the hub.
+func (u *Uplink) leave() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := &u.disk
+	if !d.spooling || d.Always || !d.away.IsZero() || len(d.aside) > 0 || u.open.len() > 0 || d.safe > 0 {
+		return
+	}
+	if first, last := d.store.Bounds(); first <= last && d.readNext <= last {
+		return
+	}
+	d.spooling, d.forced = false, false
+}
+
+func (u *Uplink) failed(err error) {
+	u.mu.Lock()
+	u.disk.retry = time.Now().Add(spillRetry)
+	u.mu.Unlock()
+	u.disk.Failed(err)
+}
+
+// makeSafe notes that a batch is on disk: it no longer counts against the queue.
+func (u *Uplink) makeSafe(b *batch) {
+	b.safe = true
+	u.bytes -= len(b.bytes)
+	u.count -= b.len()
+	u.disk.safe += len(b.bytes)
+}
+
+// renumber puts a batch behind all that are in memory: that is its order on disk.
+func (u *Uplink) renumber(b *batch) {
+	b.order = u.order + 1
+	u.order += uint64(b.len()) //nolint:gosec // a batch has some hundred members
+}
+
+// forget takes a landed batch out of the account, and off the disk with its last part.
+func (u *Uplink) forget(b *batch) {
+	if b.safe {
+		u.disk.safe -= len(b.bytes)
+	} else {
+		u.bytes -= len(b.bytes)
+		u.count -= b.len()
+	}
+	if e := b.entry; e != nil {
+		if e.left--; e.left == 0 && e.index > 0 {
+			u.disk.store.Done(e.index)
+		}
+	}
+	if u.disk.spooling {
+		u.signalDisk()
+	}
+}
