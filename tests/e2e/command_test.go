@@ -5,13 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/causeway-iot/causeway/tests/world"
 )
 
 func TestSendCommandReturnsTheTrackersOwnAnswer(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	addr := g.addr("trackers")
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	addr := g.Addr("trackers")
 	d := login(t, addr, imei)
 
 	const version = "Ver:03.27.07_00 GPS:AXN_5.10 Hw:FMB920"
@@ -25,7 +27,7 @@ func TestSendCommandReturnsTheTrackersOwnAnswer(t *testing.T) {
 		}
 		answered <- text
 	}()
-	status, payload := sim.method("sendCommand", map[string]any{"deviceId": imei, "command": "getver"})
+	status, payload := sim.Method("sendCommand", map[string]any{"deviceId": imei, "command": "getver"})
 	if text := <-answered; text != "getver" {
 		t.Errorf("the tracker was told %q", text)
 	}
@@ -33,15 +35,15 @@ func TestSendCommandReturnsTheTrackersOwnAnswer(t *testing.T) {
 		t.Errorf("status %d, payload %s", status, payload)
 	}
 
-	status, payload = sim.method("sendCommand", map[string]any{"deviceId": imei, "command": "getinfo", "timeoutSeconds": 1})
+	status, payload = sim.Method("sendCommand", map[string]any{"deviceId": imei, "command": "getinfo", "timeoutSeconds": 1})
 	if status != 504 {
 		t.Errorf("a silent device: status %d, payload %s", status, payload)
 	}
-	status, payload = sim.method("sendCommand", map[string]any{"deviceId": "nobody", "command": "getver"})
+	status, payload = sim.Method("sendCommand", map[string]any{"deviceId": "nobody", "command": "getver"})
 	if status != 404 {
 		t.Errorf("an absent device: status %d, payload %s", status, payload)
 	}
-	status, payload = sim.method("sendCommand", map[string]any{"deviceId": "nobody", "command": "getver", "queueSeconds": 1})
+	status, payload = sim.Method("sendCommand", map[string]any{"deviceId": "nobody", "command": "getver", "queueSeconds": 1})
 	if status != 408 {
 		t.Errorf("an expired command: status %d, payload %s", status, payload)
 	}
@@ -49,16 +51,16 @@ func TestSendCommandReturnsTheTrackersOwnAnswer(t *testing.T) {
 
 func TestAQueuedCommandReachesTheDeviceWhenItComes(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	addr := g.addr("trackers")
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	addr := g.Addr("trackers")
 	type answer struct {
 		status  int
 		payload json.RawMessage
 	}
 	done := make(chan answer, 1)
 	go func() {
-		status, payload := sim.method("sendCommand", map[string]any{
+		status, payload := sim.Method("sendCommand", map[string]any{
 			"deviceId": imei, "command": "getver", "queueSeconds": 30,
 		})
 		done <- answer{status, payload}
@@ -76,9 +78,9 @@ func TestAQueuedCommandReachesTheDeviceWhenItComes(t *testing.T) {
 
 func TestTheOtherMethodsAnswer(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, connectionString)
-	d := login(t, g.addr("trackers"), imei)
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.ConnectionString)
+	d := login(t, g.Addr("trackers"), imei)
 	for _, c := range []struct {
 		method  string
 		payload any
@@ -96,17 +98,17 @@ func TestTheOtherMethodsAnswer(t *testing.T) {
 		{"sendRaw", map[string]any{"deviceId": imei, "hex": "zz"}, 400, "hex"},
 		{"reboot", nil, 400, "sendCommand"},
 	} {
-		if status, payload := sim.method(c.method, c.payload); status != c.status || !strings.Contains(string(payload), c.holds) {
+		if status, payload := sim.Method(c.method, c.payload); status != c.status || !strings.Contains(string(payload), c.holds) {
 			t.Errorf("%s %v: status %d, payload %s", c.method, c.payload, status, payload)
 		}
 	}
-	if status, payload := sim.method("sendRaw", map[string]any{"deviceId": imei, "hex": "0102"}); status != 200 {
+	if status, payload := sim.Method("sendRaw", map[string]any{"deviceId": imei, "hex": "0102"}); status != 200 {
 		t.Errorf("sendRaw: status %d, payload %s", status, payload)
 	}
 	if b := d.read(2, 5*time.Second); b[0] != 1 || b[1] != 2 {
 		t.Errorf("the device got % x", b)
 	}
-	if status, _ := sim.method("disconnectDevice", map[string]any{"deviceId": imei}); status != 200 {
+	if status, _ := sim.Method("disconnectDevice", map[string]any{"deviceId": imei}); status != 200 {
 		t.Errorf("disconnectDevice: status %d", status)
 	}
 	if _, err := d.tryRead(1, 5*time.Second); err == nil {
@@ -116,17 +118,17 @@ func TestTheOtherMethodsAnswer(t *testing.T) {
 
 func TestDesiredValuesReachTheDeviceAndAreReported(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	d := login(t, g.addr("trackers"), imei)
-	sim.patch(map[string]any{"devices": map[string]any{imei: map[string]any{"desired": map[string]any{"2001": "internet"}}}})
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	d := login(t, g.Addr("trackers"), imei)
+	sim.Patch(map[string]any{"devices": map[string]any{imei: map[string]any{"desired": map[string]any{"2001": "internet"}}}})
 	text, err := d.command(20 * time.Second)
 	if err != nil || !strings.Contains(text, "2001:internet") {
 		t.Fatalf("the tracker was told %q, %v", text, err)
 	}
 	d.answer("New value 2001:internet;")
-	eventually(t, 20*time.Second, "the confirmed value is reported", func() bool {
-		reported := sim.twin().Properties.Reported.Devices[imei].Reported
+	world.Eventually(t, 20*time.Second, "the confirmed value is reported", func() bool {
+		reported := sim.Twin().Properties.Reported.Devices[imei].Reported
 		return strings.Contains(string(reported), `"internet"`)
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/causeway-iot/causeway/tests/world"
 )
 
 // trackers is a deployment with one listener for Teltonika trackers.
@@ -16,15 +18,15 @@ const imei = "356307042441013"
 
 func TestATrackerIsAcknowledgedOnlyAfterTheHubHasSettled(t *testing.T) {
 	t.Parallel()
-	for _, style := range []string{workload, connectionString} {
+	for _, style := range []string{world.Workload, world.ConnectionString} {
 		t.Run(style, func(t *testing.T) {
 			t.Parallel()
-			sim := startSimulator(t, trackers)
-			g := startGateway(t, sim, style)
-			d := login(t, g.addr("trackers"), imei)
+			sim := built.StartSimulator(t, trackers)
+			g := built.StartGateway(t, sim, style)
+			d := login(t, g.Addr("trackers"), imei)
 
 			const held = 2 * time.Second
-			sim.fault(map[string]any{"delayMs": held.Milliseconds()})
+			sim.Fault(map[string]any{"delayMs": held.Milliseconds()})
 			sent := time.Now()
 			d.send(3)
 			d.silent(held - 500*time.Millisecond)
@@ -35,7 +37,7 @@ func TestATrackerIsAcknowledgedOnlyAfterTheHubHasSettled(t *testing.T) {
 				t.Errorf("acknowledged after %v, the hub settled after %v", waited, held)
 			}
 
-			list := sim.waitMessages(imei, 3, 10*time.Second)
+			list := sim.WaitMessages(imei, 3, 10*time.Second)
 			for i, m := range list {
 				if m.Output != "telemetry" || m.System["contentType"] != "application/json" {
 					t.Errorf("message %d: output %q, content type %q", i, m.Output, m.System["contentType"])
@@ -52,7 +54,7 @@ func TestATrackerIsAcknowledgedOnlyAfterTheHubHasSettled(t *testing.T) {
 }
 
 // sequence reads the number that the tracker put into AVL element 199.
-func sequence(t *testing.T, m message) int {
+func sequence(t *testing.T, m world.Message) int {
 	t.Helper()
 	var body struct {
 		IO map[string]json.RawMessage `json:"io"`
@@ -75,10 +77,10 @@ func sequence(t *testing.T, m message) int {
 
 func TestADeviceThatMayNotComeInIsRefusedAndClosed(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, `{"schemaVersion": "1.0", "listeners": {"trackers": {"bind": "tcp://127.0.0.1:0",
+	sim := built.StartSimulator(t, `{"schemaVersion": "1.0", "listeners": {"trackers": {"bind": "tcp://127.0.0.1:0",
 		"codec": "teltonika", "unknownDevices": "allow-pattern", "allowPattern": "^35"}}}`)
-	g := startGateway(t, sim, workload)
-	addr := g.addr("trackers")
+	g := built.StartGateway(t, sim, world.Workload)
+	addr := g.Addr("trackers")
 	stranger, accepted := dialTracker(t, addr, "111111111111111")
 	if accepted {
 		t.Fatal("a device outside the pattern was accepted")
@@ -91,9 +93,9 @@ func TestADeviceThatMayNotComeInIsRefusedAndClosed(t *testing.T) {
 
 func TestASecondLoginTakesOver(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	addr := g.addr("trackers")
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	addr := g.Addr("trackers")
 	first := login(t, addr, imei)
 	second := login(t, addr, imei)
 	if _, err := first.tryRead(1, 5*time.Second); err == nil {
@@ -107,14 +109,14 @@ func TestASecondLoginTakesOver(t *testing.T) {
 
 func TestSigtermAcknowledgesWhatWasTakenAndEndsInTime(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	d := login(t, g.addr("trackers"), imei)
-	sim.fault(map[string]any{"delayMs": 1500})
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	d := login(t, g.Addr("trackers"), imei)
+	sim.Fault(map[string]any{"delayMs": 1500})
 	d.send(2)
 	d.silent(300 * time.Millisecond) // the hub has it, and holds its answer
 	began := time.Now()
-	if code := g.proc.terminate(t); code != 0 {
+	if code := g.Proc.Terminate(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if took := time.Since(began); took > 9*time.Second {
@@ -123,20 +125,20 @@ func TestSigtermAcknowledgesWhatWasTakenAndEndsInTime(t *testing.T) {
 	if n := d.acknowledged(time.Second); n != 2 {
 		t.Errorf("acknowledged %d, sent 2", n)
 	}
-	sim.waitMessages(imei, 2, time.Second)
+	sim.WaitMessages(imei, 2, time.Second)
 }
 
 func TestTheGatewayStartsWithoutTheHubFromItsLastGoodConfiguration(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, connectionString)
-	if code := g.proc.terminate(t); code != 0 {
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.ConnectionString)
+	if code := g.Proc.Terminate(t); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
-	sim.must("POST", "/hub/down", nil, nil)
-	g.start()
-	g.logged("last good configuration applied")
-	if status, body := g.get("/readyz"); status != 200 || !strings.Contains(body, `"hubConnected":false`) {
+	sim.Must("POST", "/hub/down", nil, nil)
+	g.Start()
+	g.Logged("last good configuration applied")
+	if status, body := g.Get("/readyz"); status != 200 || !strings.Contains(body, `"hubConnected":false`) {
 		t.Errorf("readyz without a hub: %d %s", status, body)
 	}
 	var ready struct {
@@ -144,14 +146,14 @@ func TestTheGatewayStartsWithoutTheHubFromItsLastGoodConfiguration(t *testing.T)
 			Listeners map[string]struct{ Bind string } `json:"listeners"`
 		} `json:"details"`
 	}
-	_, body := g.get("/readyz")
+	_, body := g.Get("/readyz")
 	if err := json.Unmarshal([]byte(body), &ready); err != nil {
 		t.Fatal(err)
 	}
 	d := login(t, strings.TrimPrefix(ready.Details.Listeners["trackers"].Bind, "tcp://"), imei)
 	d.send(1)
 	d.silent(500 * time.Millisecond) // nowhere safe yet
-	sim.must("POST", "/hub/up", nil, nil)
+	sim.Must("POST", "/hub/up", nil, nil)
 	if n := d.acknowledged(30 * time.Second); n != 1 {
 		t.Errorf("acknowledged %d, sent 1", n)
 	}

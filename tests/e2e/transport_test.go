@@ -11,26 +11,28 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/causeway-iot/causeway/tests/world"
 )
 
 func TestATLSListenerTakesItsCertificateFromTheWorkloadAPI(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, `{"schemaVersion": "1.0", "listeners": {"lines": {"bind": "tls://127.0.0.1:0",
+	sim := built.StartSimulator(t, `{"schemaVersion": "1.0", "listeners": {"lines": {"bind": "tls://127.0.0.1:0",
 		"codec": "json", "options": {"id": "/id", "ack": "OK"}, "output": "secure"}}}`)
-	g := startGateway(t, sim, workload)
-	pem, err := os.ReadFile(sim.ca)
+	g := built.StartGateway(t, sim, world.Workload)
+	pem, err := os.ReadFile(sim.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	conn, err := tls.Dial("tcp", g.addr("lines"), &tls.Config{RootCAs: roots, ServerName: "localhost"})
+	conn, err := tls.Dial("tcp", g.Addr("lines"), &tls.Config{RootCAs: roots, ServerName: "localhost"})
 	if err != nil {
 		t.Fatalf("the device does not trust the listener: %v", err)
 	}
 	defer func() { _ = conn.Close() }()
 	say(t, conn, `{"id":"meter-7","kWh":1.5}`, "OK")
-	if m := sim.waitMessages("meter-7", 1, 10*time.Second)[0]; m.Output != "secure" || string(m.Body) != `{"id":"meter-7","kWh":1.5}` {
+	if m := sim.WaitMessages("meter-7", 1, 10*time.Second)[0]; m.Output != "secure" || string(m.Body) != `{"id":"meter-7","kWh":1.5}` {
 		t.Errorf("output %q, body %s", m.Output, m.Body)
 	}
 }
@@ -50,11 +52,11 @@ func say(t *testing.T, conn net.Conn, line, answer string) {
 
 func TestTheAddressOfTheProxyHeaderIsTheDevices(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, `{"schemaVersion": "1.0", "listeners": {"lines": {"bind": "tcp://127.0.0.1:0", "codec": "json",
+	sim := built.StartSimulator(t, `{"schemaVersion": "1.0", "listeners": {"lines": {"bind": "tcp://127.0.0.1:0", "codec": "json",
 		"options": {"id": "/id", "ack": "OK"}, "allow": ["203.0.113.0/24"],
 		"proxyProtocol": {"mode": "require", "trusted": ["127.0.0.0/8"]}}}}`)
-	g := startGateway(t, sim, connectionString)
-	addr := g.addr("lines")
+	g := built.StartGateway(t, sim, world.ConnectionString)
+	addr := g.Addr("lines")
 	behind := func(source string) net.Conn {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -67,7 +69,7 @@ func TestTheAddressOfTheProxyHeaderIsTheDevices(t *testing.T) {
 		return conn
 	}
 	say(t, behind("203.0.113.9"), `{"id":"a"}`, "OK")
-	if _, payload := sim.method("getDevice", map[string]any{"deviceId": "a"}); !strings.Contains(string(payload), "203.0.113.9:4711") {
+	if _, payload := sim.Method("getDevice", map[string]any{"deviceId": "a"}); !strings.Contains(string(payload), "203.0.113.9:4711") {
 		t.Errorf("the device's address: %s", payload)
 	}
 	stranger := behind("198.51.100.1")
@@ -79,21 +81,21 @@ func TestTheAddressOfTheProxyHeaderIsTheDevices(t *testing.T) {
 
 func TestRoutesChooseOutputsAndRefusedMessagesDoNotStopOthers(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, `{"schemaVersion": "1.0", "listeners": {"lines": {"bind": "tcp://127.0.0.1:0", "codec": "json",
+	sim := built.StartSimulator(t, `{"schemaVersion": "1.0", "listeners": {"lines": {"bind": "tcp://127.0.0.1:0", "codec": "json",
 		"options": {"id": "/id", "properties": {"kind": "/kind"}, "ack": "OK", "nak": "NO"}}},
 		"routes": {"alarms": {"when": "message.properties.kind == 'alarm'", "output": "alarms", "order": 10,
 			"properties": {"urgent": "yes"}}}}`)
-	g := startGateway(t, sim, workload)
-	conn, err := net.Dial("tcp", g.addr("lines"))
+	g := built.StartGateway(t, sim, world.Workload)
+	conn, err := net.Dial("tcp", g.Addr("lines"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
 	say(t, conn, `{"id":"a","kind":"alarm"}`, "OK")
-	sim.fault(map[string]any{"refuse": map[string]any{"condition": "amqp:not-allowed"}})
+	sim.Fault(map[string]any{"refuse": map[string]any{"condition": "amqp:not-allowed"}})
 	say(t, conn, `{"id":"a","kind":"poison"}`, "NO")
 	say(t, conn, `{"id":"a","kind":"normal"}`, "OK")
-	list := sim.waitMessages("a", 2, 10*time.Second)
+	list := sim.WaitMessages("a", 2, 10*time.Second)
 	if list[0].Output != "alarms" || list[0].Properties["urgent"] != "yes" || list[0].Properties["listener"] != "lines" {
 		t.Errorf("the alarm: output %q, properties %v", list[0].Output, list[0].Properties)
 	}
@@ -104,15 +106,15 @@ func TestRoutesChooseOutputsAndRefusedMessagesDoNotStopOthers(t *testing.T) {
 
 func TestACommandComesAsAModuleInputAndItsEndLeavesAsAMessage(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	d := login(t, g.addr("trackers"), imei)
-	sim.must("POST", "/inputs/"+module+"/commands", map[string]any{"deviceId": imei, "command": "getver"}, nil)
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	d := login(t, g.Addr("trackers"), imei)
+	sim.Must("POST", "/inputs/"+world.Module+"/commands", map[string]any{"deviceId": imei, "command": "getver"}, nil)
 	if text, err := d.command(20 * time.Second); err != nil || text != "getver" {
 		t.Fatalf("the tracker was told %q, %v", text, err)
 	}
 	d.answer("Ver:2")
-	m := sim.waitMessages(imei, 1, 20*time.Second)[0]
+	m := sim.WaitMessages(imei, 1, 20*time.Second)[0]
 	if m.Output != "results" || !strings.Contains(string(m.Body), "Ver:2") || !strings.Contains(string(m.Body), `"status":200`) {
 		t.Errorf("output %q, body %s", m.Output, m.Body)
 	}
@@ -120,18 +122,18 @@ func TestACommandComesAsAModuleInputAndItsEndLeavesAsAMessage(t *testing.T) {
 
 func TestMetricsAndHealthSayWhatGoesOn(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	d := login(t, g.addr("trackers"), imei)
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	d := login(t, g.Addr("trackers"), imei)
 	d.send(2)
 	d.acknowledged(10 * time.Second)
-	if status, body := g.get("/healthz"); status != 200 {
+	if status, body := g.Get("/healthz"); status != 200 {
 		t.Errorf("healthz: %d %s", status, body)
 	}
-	if status, body := g.get("/readyz"); status != 200 || !strings.Contains(body, `"hubConnected":true`) {
+	if status, body := g.Get("/readyz"); status != 200 || !strings.Contains(body, `"hubConnected":true`) {
 		t.Errorf("readyz: %d %s", status, body)
 	}
-	_, metrics := g.get("/metrics")
+	_, metrics := g.Get("/metrics")
 	for _, pattern := range []string{
 		`(?m)^causeway_messages_total\{.*listener="trackers".*\} 2$`,
 		`(?m)^causeway_acks_total\{.*listener="trackers".*\} 1$`,
@@ -144,7 +146,7 @@ func TestMetricsAndHealthSayWhatGoesOn(t *testing.T) {
 		}
 	}
 	line := regexp.MustCompile(`(?m)^<6> \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+00:00 \[INF\] - edge hub connected$`)
-	if !line.MatchString(g.proc.out.String()) {
+	if !line.MatchString(g.Proc.Output()) {
 		t.Error("the log lines do not have the runtime's form")
 	}
 }

@@ -5,22 +5,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/causeway-iot/causeway/tests/world"
 )
 
 func TestATwinPatchAddsAListenerWhileConnectionsStayOpen(t *testing.T) {
 	t.Parallel()
-	sim := startSimulator(t, trackers)
-	g := startGateway(t, sim, workload)
-	d := login(t, g.addr("trackers"), imei)
+	sim := built.StartSimulator(t, trackers)
+	g := built.StartGateway(t, sim, world.Workload)
+	d := login(t, g.Addr("trackers"), imei)
 
-	sim.patch(map[string]any{"listeners": map[string]any{"lines": map[string]any{
+	sim.Patch(map[string]any{"listeners": map[string]any{"lines": map[string]any{
 		"bind": "tcp://127.0.0.1:0", "codec": "csv", "options": map[string]any{"columns": []string{"id", "seq", "value"}, "id": "id"},
 		"output": "lines",
 	}}})
-	if status := sim.decided().Properties.Reported.LastDesiredStatus; status.Code != 200 {
+	if status := sim.Decided().Properties.Reported.LastDesiredStatus; status.Code != 200 {
 		t.Fatalf("the patch was answered with %d: %s", status.Code, status.Description)
 	}
-	line, err := net.Dial("tcp", g.addr("lines"))
+	line, err := net.Dial("tcp", g.Addr("lines"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func TestATwinPatchAddsAListenerWhileConnectionsStayOpen(t *testing.T) {
 	if _, err := line.Write([]byte("line-1,1,21.5\n")); err != nil {
 		t.Fatal(err)
 	}
-	if m := sim.waitMessages("line-1", 1, 10*time.Second)[0]; m.Output != "lines" {
+	if m := sim.WaitMessages("line-1", 1, 10*time.Second)[0]; m.Output != "lines" {
 		t.Errorf("output %q", m.Output)
 	}
 	d.send(1)
@@ -36,14 +38,14 @@ func TestATwinPatchAddsAListenerWhileConnectionsStayOpen(t *testing.T) {
 		t.Errorf("the tracker's connection did not survive: acknowledged %d", n)
 	}
 
-	sim.patch(map[string]any{
+	sim.Patch(map[string]any{
 		"listeners": map[string]any{
 			"lines": map[string]any{"ack": "sometimes"},
 			"extra": map[string]any{"bind": "tcp://127.0.0.1:0", "codec": "morse"},
 		},
 		"colour": "blue",
 	})
-	reported := sim.decided().Properties.Reported
+	reported := sim.Decided().Properties.Reported
 	if reported.LastDesiredStatus.Code != 400 {
 		t.Errorf("a faulty patch was answered with %d", reported.LastDesiredStatus.Code)
 	}
@@ -60,8 +62,8 @@ func TestATwinPatchAddsAListenerWhileConnectionsStayOpen(t *testing.T) {
 		t.Errorf("the old configuration does not run on: acknowledged %d", n)
 	}
 
-	sim.patch(map[string]any{"listeners": map[string]any{"lines": nil, "extra": nil}, "colour": nil})
-	reported = sim.decided().Properties.Reported
+	sim.Patch(map[string]any{"listeners": map[string]any{"lines": nil, "extra": nil}, "colour": nil})
+	reported = sim.Decided().Properties.Reported
 	if reported.LastDesiredStatus.Code != 200 || len(reported.Listeners) != 1 {
 		t.Errorf("after the repair: %+v, listeners %v", reported.LastDesiredStatus, reported.Listeners)
 	}

@@ -1,4 +1,4 @@
-package e2e
+package world
 
 import (
 	"bytes"
@@ -14,28 +14,32 @@ import (
 	"time"
 )
 
-// simulator is the offline IoT Edge as a process, driven through its control API.
-type simulator struct {
-	t       *testing.T
+// Simulator is the offline IoT Edge as a process, driven through its control API.
+type Simulator struct {
+	t       testing.TB
+	path    string
+	args    []string
 	state   string
-	proc    *process
 	control string
-	ca      string // path of the root certificate
+	// CA is the path of the root certificate, Proc the process that runs or ran last.
+	CA   string
+	Proc *Process
 }
 
-// module is the name under which the gateway is deployed.
-const module = "causeway"
+// Module is the name under which the gateway is deployed.
+const Module = "causeway"
 
-// startSimulator starts a simulator whose deployment gives the gateway the desired
-// properties. Routes and manifest are read by the simulator itself.
-func startSimulator(t *testing.T, desired string) *simulator {
-	t.Helper()
+// StartSimulator starts a simulator whose deployment gives the gateway the desired
+// properties. Routes and manifest are read by the simulator itself. The arguments are
+// added to the command line.
+func (p Programs) StartSimulator(tb testing.TB, desired string, args ...string) *Simulator {
+	tb.Helper()
 	// Unix socket paths are short, so the state is not in the test's own long path.
-	state, err := os.MkdirTemp("", "sim") //nolint:usetesting // t.TempDir is too long for a socket
+	state, err := os.MkdirTemp("", "sim") //nolint:usetesting // tb.TempDir is too long for a socket
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(state) })
+	tb.Cleanup(func() { _ = os.RemoveAll(state) })
 	deployment := `{"$schema-template": "4.0.0", "modulesContent": {
 		"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1", "runtime": {"type": "docker", "settings": {}},
 			"systemModules": {}, "modules": {"causeway": {"version": "1.0", "type": "docker", "status": "running",
@@ -45,37 +49,39 @@ func startSimulator(t *testing.T, desired string) *simulator {
 			"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}},
 		"causeway": {"properties.desired": ` + desired + `}}}`
 	if err := os.WriteFile(filepath.Join(state, "deployment.json"), []byte(deployment), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s := &simulator{t: t, state: state}
-	s.start()
+	s := &Simulator{t: tb, path: p.Simulator, args: args, state: state}
+	s.Start()
 	return s
 }
 
-// start starts the process, again on the same ports and state after a kill.
-func (s *simulator) start() {
+// Start starts the process, again on the same ports and state after a kill.
+func (s *Simulator) Start() {
 	s.t.Helper()
 	ready := filepath.Join(s.state, "up.json")
 	_ = os.Remove(ready)
-	s.proc = start(s.t, "simulator", nil, built.simulator, "up", "-state", filepath.Join(s.state, "s"),
-		"-subscribe-grace", "0s", "-reauth", "1s", "-module", module, "-ready-file", ready,
-		"-journal", filepath.Join(s.state, "journal"), filepath.Join(s.state, "deployment.json"))
+	args := append([]string{
+		"up", "-state", filepath.Join(s.state, "s"), "-subscribe-grace", "0s", "-reauth", "1s", "-module", Module,
+		"-ready-file", ready, "-journal", filepath.Join(s.state, "journal"),
+	}, s.args...)
+	s.Proc = Start(s.t, "simulator", nil, s.path, append(args, filepath.Join(s.state, "deployment.json"))...)
 	var up struct {
 		Control string `json:"control"`
 		CA      string `json:"ca"`
 	}
-	eventually(s.t, 20*time.Second, "simulator is up", func() bool {
+	Eventually(s.t, 20*time.Second, "simulator is up", func() bool {
 		b, err := os.ReadFile(ready)
 		return err == nil && json.Unmarshal(b, &up) == nil && up.Control != ""
 	})
-	s.control, s.ca = up.Control, up.CA
+	s.control, s.CA = up.Control, up.CA
 	if !strings.HasPrefix(s.control, "http") {
 		s.control = "http://" + s.control
 	}
 }
 
-// call makes a request of the control API; any status is returned.
-func (s *simulator) call(method, path string, body any) (int, []byte) {
+// Call makes a request of the control API; any status is returned.
+func (s *Simulator) Call(method, path string, body any) (int, []byte) {
 	s.t.Helper()
 	var in io.Reader
 	if body != nil {
@@ -102,10 +108,10 @@ func (s *simulator) call(method, path string, body any) (int, []byte) {
 	return resp.StatusCode, b
 }
 
-// must is call for a request that has to succeed; the answer is decoded into v.
-func (s *simulator) must(method, path string, body, v any) {
+// Must is call for a request that has to succeed; the answer is decoded into v.
+func (s *Simulator) Must(method, path string, body, v any) {
 	s.t.Helper()
-	status, b := s.call(method, path, body)
+	status, b := s.Call(method, path, body)
 	if status/100 != 2 {
 		s.t.Fatalf("%s %s: status %d: %s", method, path, status, b)
 	}
@@ -116,8 +122,8 @@ func (s *simulator) must(method, path string, body, v any) {
 	}
 }
 
-// message is one message that reached the cloud.
-type message struct {
+// Message is one message that reached the cloud.
+type Message struct {
 	Sequence   uint64            `json:"sequence"`
 	Output     string            `json:"output"`
 	Properties map[string]string `json:"properties"`
@@ -126,19 +132,19 @@ type message struct {
 	BodyBase64 []byte            `json:"bodyBase64"`
 }
 
-// messages are those of the module after a sequence number.
-func (s *simulator) messages(since uint64) (list []message) {
+// Messages are those of the module after a sequence number.
+func (s *Simulator) Messages(since uint64) (list []Message) {
 	s.t.Helper()
-	s.must("GET", fmt.Sprintf("/messages?since=%d&limit=100000", since), nil, &list)
+	s.Must("GET", fmt.Sprintf("/messages?since=%d&limit=100000", since), nil, &list)
 	return list
 }
 
-// waitMessages waits until a device has n messages in the cloud and returns them.
-func (s *simulator) waitMessages(device string, n int, limit time.Duration) (list []message) {
+// WaitMessages waits until a device has n messages in the cloud and returns them.
+func (s *Simulator) WaitMessages(device string, n int, limit time.Duration) (list []Message) {
 	s.t.Helper()
-	eventually(s.t, limit, fmt.Sprintf("%d messages of %s in the cloud", n, device), func() bool {
+	Eventually(s.t, limit, fmt.Sprintf("%d messages of %s in the cloud", n, device), func() bool {
 		list = nil
-		for _, m := range s.messages(0) {
+		for _, m := range s.Messages(0) {
 			if m.Properties["deviceId"] == device {
 				list = append(list, m)
 			}
@@ -148,29 +154,29 @@ func (s *simulator) waitMessages(device string, n int, limit time.Duration) (lis
 	return list
 }
 
-// method calls a direct method as the cloud does; the status is the module's own.
-func (s *simulator) method(name string, payload any) (int, json.RawMessage) {
+// Method calls a direct method as the cloud does; the status is the module's own.
+func (s *Simulator) Method(name string, payload any) (int, json.RawMessage) {
 	s.t.Helper()
 	var answer struct {
 		Status  int             `json:"status"`
 		Payload json.RawMessage `json:"payload"`
 	}
-	s.must("POST", "/twins/edge/modules/"+module+"/methods", map[string]any{
+	s.Must("POST", "/twins/edge/modules/"+Module+"/methods", map[string]any{
 		"methodName": name, "payload": payload, "responseTimeoutInSeconds": 60, "connectTimeoutInSeconds": 30,
 	}, &answer)
 	return answer.Status, answer.Payload
 }
 
-// patch changes desired properties.
-func (s *simulator) patch(desired any) {
+// Patch changes desired properties.
+func (s *Simulator) Patch(desired any) {
 	s.t.Helper()
-	s.must("PATCH", "/twins/edge/modules/"+module, map[string]any{
+	s.Must("PATCH", "/twins/edge/modules/"+Module, map[string]any{
 		"properties": map[string]any{"desired": desired},
 	}, nil)
 }
 
-// twin is what the tests look at of the twin.
-type twin struct {
+// Twin is what the tests look at of the twin.
+type Twin struct {
 	Properties struct {
 		Desired struct {
 			Version int64 `json:"$version"`
@@ -194,33 +200,34 @@ type twin struct {
 	} `json:"properties"`
 }
 
-func (s *simulator) twin() (t twin) {
+// Twin fetches the gateway's twin.
+func (s *Simulator) Twin() (t Twin) {
 	s.t.Helper()
-	s.must("GET", "/twins/edge/modules/"+module, nil, &t)
+	s.Must("GET", "/twins/edge/modules/"+Module, nil, &t)
 	return t
 }
 
-// decided waits until the gateway has judged the newest desired properties.
-func (s *simulator) decided() (t twin) {
+// Decided waits until the gateway has judged the newest desired properties.
+func (s *Simulator) Decided() (t Twin) {
 	s.t.Helper()
-	eventually(s.t, 20*time.Second, "the gateway reports what it made of the desired properties", func() bool {
-		t = s.twin()
+	Eventually(s.t, 20*time.Second, "the gateway reports what it made of the desired properties", func() bool {
+		t = s.Twin()
 		return t.Properties.Reported.LastDesiredVersion == t.Properties.Desired.Version
 	})
 	return t
 }
 
-// fault makes the hub misbehave towards the next publishes.
-func (s *simulator) fault(f map[string]any) {
+// Fault makes the hub misbehave towards the next publishes.
+func (s *Simulator) Fault(f map[string]any) {
 	s.t.Helper()
-	s.must("POST", "/faults", f, nil)
+	s.Must("POST", "/faults", f, nil)
 }
 
-// env is the environment of the module in a style: workload or connectionstring.
-func (s *simulator) env(style string) (list []string) {
+// Env is the environment of the module in a style: workload or connectionstring.
+func (s *Simulator) Env(style string) (list []string) {
 	s.t.Helper()
 	var env map[string]string
-	s.must("GET", "/env/"+module+"?style="+url.QueryEscape(style), nil, &env)
+	s.Must("GET", "/env/"+Module+"?style="+url.QueryEscape(style), nil, &env)
 	for name, value := range env {
 		list = append(list, name+"="+value)
 	}
