@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/Azure/go-amqp"
-
-	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
 const (
@@ -125,7 +123,9 @@ func (c *connection) rejected(b *batch, s *amqp.StateRejected) error {
 			u.again(b, pauseThrottled)
 			return nil
 		}
-		u.refused(b, fmt.Errorf("%w: %w", message.ErrRefused, rejection(s)))
+		r := refusal(b, rejection(s))
+		c.hub.opts.Observer.Refused(r)
+		u.refused(b, r)
 		return nil
 	}
 }
