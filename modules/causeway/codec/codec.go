@@ -92,6 +92,16 @@ type Explainer interface {
 	Explain(frame []byte) []Field
 }
 
+// Resumer is the add-on of a dialogue that must know its device to decode a frame,
+// because a login came before it on the link.
+type Resumer interface {
+	// Resume tells a dialogue that has just begun which device it speaks with, for
+	// frames that are decoded again outside of their link (dead letters). The device
+	// was let in then, so that nothing is answered. An error says that it cannot be a
+	// device of this protocol.
+	Resume(device string) error
+}
+
 // Field is one named byte range of a frame.
 type Field struct {
 	Offset, Len int

@@ -60,6 +60,15 @@ func (d *stream) login(b []byte, out *codec.Outcome) error {
 	return nil
 }
 
+// Resume implements codec.Resumer: packets of TCP do not name their tracker.
+func (d *stream) Resume(device string) error {
+	if device == "" || len(device) > maxIMEI || !digits([]byte(device)) {
+		return fmt.Errorf("teltonika: device %.24q, allowed are 1 to %d digits: %w", device, maxIMEI, codec.ErrRefused)
+	}
+	d.imei = device
+	return nil
+}
+
 // packet checks the envelope and decodes what is in it.
 func (d *stream) packet(b []byte, out *codec.Outcome) error {
 	n := binary.BigEndian.Uint32(b[4:])

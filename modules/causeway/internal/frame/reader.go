@@ -60,6 +60,7 @@ type Reader struct {
 	err      error  // from the source, to be returned after the frames before it
 	silent   bool   // the gap has passed: what is buffered is a frame
 	full     bool   // the last read filled the buffer
+	passed   int    // bytes before from that the last error is about
 	active   bool   // something was read since the idle time was armed
 
 	mu       sync.Mutex
@@ -94,6 +95,15 @@ func (r *Reader) Buffered() int { return r.to - r.from }
 // Received is how many bytes were read from the source.
 func (r *Reader) Received() uint64 { return r.received }
 
+// Offending returns the bytes that the last error of Next is about: what it passed
+// over, else all that is buffered. They are borrowed until the next call of Next.
+func (r *Reader) Offending() []byte {
+	if r.passed > 0 {
+		return r.buf[r.from-r.passed : r.from]
+	}
+	return r.buf[r.from:r.to]
+}
+
 // Consumed is how many bytes were consumed as frames or passed over.
 func (r *Reader) Consumed() uint64 { return r.received - uint64(r.Buffered()) }
 
@@ -106,6 +116,7 @@ func (r *Reader) Consumed() uint64 { return r.received - uint64(r.Buffered()) }
 //     was found and bytes were consumed, and returns the same error otherwise;
 //   - ErrTooLong and ErrNoProgress.
 func (r *Reader) Next() ([]byte, error) {
+	r.passed = 0
 	for {
 		frame, more, err := r.cut()
 		if !more {
@@ -129,8 +140,10 @@ func (r *Reader) cut() (frame []byte, more bool, err error) {
 		r.from += advance
 		switch {
 		case err != nil:
+			r.passed = advance
 			return nil, false, err
 		case len(frame) > r.limit:
+			r.passed = advance
 			return nil, false, tooLong(len(frame), r.limit)
 		case frame != nil:
 			return frame, false, nil

@@ -132,7 +132,11 @@ func (a *acknowledgements) report(err error) {
 	if _, known := errors.AsType[*handled](err); known {
 		return
 	}
-	a.profile.Observer.Fault(Fault{Kind: FaultRefused, Link: a.link, Err: err})
+	f := Fault{Kind: FaultRefused, Link: a.link, Err: err}
+	if r, ok := errors.AsType[*message.Refused](err); ok {
+		f.Device = r.Message.Device
+	}
+	a.profile.Observer.Fault(f)
 }
 
 // release writes what is complete at the head of the queue.

@@ -179,6 +179,7 @@ func (o *fakeObserver) Acknowledged(_ time.Duration, positive bool) {
 func (o *fakeObserver) Fault(f Fault) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	f.Frame = slices.Clone(f.Frame) // borrowed
 	o.faults = append(o.faults, f)
 }
 

@@ -154,7 +154,7 @@ func (l *lane) lost(r message.Receipt, err error) {
 	_, acknowledged := r.(*exchange)
 	switch {
 	case errors.Is(err, message.ErrRefused):
-		l.session.fault(FaultRefused, err)
+		l.session.report(Fault{Kind: FaultRefused, Err: err, Message: &l.msg})
 	case !acknowledged || !stopped(err):
 		l.session.fault(FaultDropped, err)
 	}
@@ -190,25 +190,10 @@ func (l *lane) speaker(named string) (string, error) {
 func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at time.Time) error {
 	s := l.session
 	device, err := l.speaker(m.Device)
+	s.profile.envelope(&l.msg, m, at)
+	l.msg.Device, l.msg.Epoch, l.msg.Seq = device, s.epoch, s.seq.Add(1)
 	if err != nil {
 		return err
-	}
-	created := m.Time
-	if created.IsZero() {
-		created = at
-	}
-	contentType := m.ContentType
-	if contentType == "" {
-		contentType = "application/octet-stream"
-	}
-	properties := l.msg.Properties[:0]
-	for _, p := range m.Properties {
-		properties = append(properties, message.Property(p))
-	}
-	l.msg = message.Message{
-		Device: device, Listener: s.profile.Listener, Codec: s.profile.CodecName, Output: s.profile.Output,
-		Epoch: s.epoch, Seq: s.seq.Add(1), Body: m.Body,
-		ContentType: contentType, ContentEncoding: m.ContentEncoding, Created: created, Properties: properties,
 	}
 	s.profile.Router.Apply(&l.msg)
 	if l.hasty {
@@ -220,6 +205,26 @@ func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at
 		s.profile.Observer.Sent(1)
 	}
 	return err
+}
+
+// envelope fills in what a message of this listener has besides device and id.
+func (p *Profile) envelope(dst *message.Message, m *codec.Message, at time.Time) {
+	created := m.Time
+	if created.IsZero() {
+		created = at
+	}
+	contentType := m.ContentType
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	properties := dst.Properties[:0]
+	for _, p := range m.Properties {
+		properties = append(properties, message.Property(p))
+	}
+	*dst = message.Message{
+		Listener: p.Listener, Codec: p.CodecName, Output: p.Output, Body: m.Body,
+		ContentType: contentType, ContentEncoding: m.ContentEncoding, Created: created, Properties: properties,
+	}
 }
 
 // write frames bytes for the device and sends them.

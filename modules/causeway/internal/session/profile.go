@@ -72,12 +72,21 @@ type Observer interface {
 	Fault(Fault)
 }
 
-// Fault is one thing that went wrong.
+// Fault is one thing that went wrong. Frame and Message are borrowed until the call
+// that tells of it returns.
 type Fault struct {
 	Kind   FaultKind
 	Link   Link
 	Device string
 	Err    error
+	// Frame is what could not be decoded, where the fault is about received bytes.
+	// With Uncut it is a piece of the stream of which no frame could be cut, at most
+	// 64 KiB of it; otherwise the frame as the codec got it.
+	Frame []byte
+	Uncut bool
+	// Message is what was refused before it came to the hub. What the hub refuses is
+	// in the error, a *message.Refused.
+	Message *message.Message
 }
 
 // FaultKind sorts faults for counting.

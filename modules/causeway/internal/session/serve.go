@@ -105,7 +105,8 @@ func (s *Session) read(ctx, draining context.Context, link Stream) error {
 		switch {
 		case err == nil:
 		case malformed(err) && r.Consumed() > before:
-			s.fault(FaultMalformed, err)
+			rest := r.Offending()
+			s.report(Fault{Kind: FaultMalformed, Err: err, Frame: rest[:min(len(rest), uncutKept)], Uncut: true})
 			continue
 		case errors.Is(err, os.ErrDeadlineExceeded) && s.present.Load() && draining.Err() == nil:
 			// The deadline is set now and then only, and runs on while the link waits for
@@ -114,9 +115,9 @@ func (s *Session) read(ctx, draining context.Context, link Stream) error {
 				arm(next)
 				continue
 			}
-			return s.readEnd(err)
+			return s.readEnd(err, r)
 		default:
-			return s.readEnd(err)
+			return s.readEnd(err, r)
 		}
 		now := time.Now()
 		if err := s.take(ctx, b, now); err != nil {
@@ -155,7 +156,7 @@ func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
 }
 
 // readEnd turns what ended the reading into what becomes of the link.
-func (s *Session) readEnd(err error) error {
+func (s *Session) readEnd(err error, r *frame.Reader) error {
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -169,7 +170,7 @@ func (s *Session) readEnd(err error) error {
 		return &ending{reason: "login-timeout"}
 	case errors.Is(err, frame.ErrTooLong), errors.Is(err, frame.ErrNoProgress), malformed(err),
 		errors.Is(err, codec.ErrProtocol), errors.Is(err, errPanic):
-		return fmt.Errorf("read: %w", err)
+		return aboutRest(fmt.Errorf("read: %w", err), r)
 	default:
 		return &ending{reason: "connection-lost"}
 	}
@@ -219,7 +220,7 @@ func (s *Session) Datagram(b []byte, at time.Time) {
 			err = fmt.Errorf("%d bytes left in the datagram: %w", len(b), frame.ErrMalformed)
 		}
 		if err != nil {
-			s.fault(FaultMalformed, err)
+			s.report(Fault{Kind: FaultMalformed, Err: err, Frame: b, Uncut: true})
 			return
 		}
 		b = b[n:]

@@ -130,7 +130,7 @@ func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	err := s.receive(codec.Frame{Bytes: b, At: at}, &l.out)
 	switch {
 	case errors.Is(err, errPanic):
-		return err // what is in the outcome is half done
+		return aboutFrame(err, b) // what is in the outcome is half done
 	case err != nil:
 		l.out.Messages, l.out.Ack = l.out.Messages[:0], nil
 	}
@@ -141,15 +141,21 @@ func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	case err == nil:
 		return nil
 	case kind == FaultMalformed:
-		s.fault(FaultMalformed, err)
+		s.report(Fault{Kind: FaultMalformed, Err: err, Frame: b})
 		return nil
+	case kind == FaultProtocol:
+		return aboutFrame(err, b)
 	default:
 		return err
 	}
 }
 
-func (s *Session) fault(kind FaultKind, err error) {
-	s.profile.Observer.Fault(Fault{Kind: kind, Link: s.link, Device: s.Device(), Err: err})
+func (s *Session) fault(kind FaultKind, err error) { s.report(Fault{Kind: kind, Err: err}) }
+
+// report tells of a fault of this session.
+func (s *Session) report(f Fault) {
+	f.Link, f.Device = s.link, s.Device()
+	s.profile.Observer.Fault(f)
 }
 
 // Device is the id that the device logged in with, else the fixed one of the
@@ -205,18 +211,19 @@ func (s *Session) fail(err error) {
 		}
 		return
 	}
+	f := Fault{Kind: kindOf(err), Err: err}
+	if about, ok := errors.AsType[*framed](err); ok {
+		f.Frame, f.Uncut = about.bytes, about.uncut
+	}
+	reason := string(f.Kind)
 	switch {
 	case errors.Is(err, frame.ErrTooLong), errors.Is(err, frame.ErrMalformed):
-		s.fault(FaultProtocol, err)
-		s.link.Close("framing")
-	default:
-		kind := kindOf(err)
-		if kind == FaultMalformed {
-			kind = FaultProtocol
-		}
-		s.fault(kind, err)
-		s.link.Close(string(kind))
+		f.Kind, reason = FaultProtocol, "framing"
+	case f.Kind == FaultMalformed:
+		f.Kind, reason = FaultProtocol, string(FaultProtocol)
 	}
+	s.report(f)
+	s.link.Close(reason)
 }
 
 // End takes the session out of the table and fails what waits for its device. It
