@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ type Gateway struct {
 	path  string
 	sim   *Simulator
 	style string
+	env   []string
 	// Data is its data directory, Proc the process that runs or ran last.
 	Data string
 	Proc *Process
@@ -47,9 +49,19 @@ func (p Programs) StartGateway(tb testing.TB, s *Simulator, style string, env ..
 // here take the place of the simulator's.
 func (g *Gateway) Start(env ...string) {
 	g.t.Helper()
-	env = append(g.sim.Env(g.style), env...)
+	env = append(slices.Clone(g.Environment()), env...)
 	env = append(env, "CAUSEWAY_DATA_DIR="+g.Data, "CAUSEWAY_METRICS_ADDR=127.0.0.1:0")
 	g.Proc = Start(g.t, "causeway", env, g.path)
+}
+
+// Environment is what the simulator gives the module. It is asked once, so that a
+// gateway can be started while the simulator is away.
+func (g *Gateway) Environment() []string {
+	g.t.Helper()
+	if g.env == nil {
+		g.env = g.sim.Env(g.style)
+	}
+	return g.env
 }
 
 // Addr is where a listener listens, once it does. The gateway is asked itself, so

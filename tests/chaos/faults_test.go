@@ -1,0 +1,225 @@
+package chaos
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/world"
+	"github.com/causeway-iot/causeway/tests/world/proxy"
+)
+
+// fault is one thing that goes wrong. Run lets it happen, waits, and takes back what
+// does not end by itself; a gateway and a simulator run when it returns.
+type fault struct {
+	name string
+	run  func(*rig)
+}
+
+// The conditions of refusals that pass later, and of those that do not.
+var (
+	conditionsLater = []string{
+		"com.microsoft:device-container-throttled", "com.microsoft:timeout", "amqp:resource-limit-exceeded",
+	}
+	conditionsNever = []string{"amqp:not-allowed", "amqp:link:message-size-exceeded", "amqp:decode-error"}
+)
+
+// faults are all that the schedule draws from.
+var faults = []fault{
+	{"gateway killed", func(r *rig) {
+		r.killGateway()
+		r.pause(0, 2*time.Second)
+		r.startGateway()
+	}},
+	{"gateway terminated", func(r *rig) {
+		r.weigh()
+		if code := r.gateway.Proc.Terminate(r.t); code != 0 {
+			r.t.Errorf("gateway: exit code %d after SIGTERM", code)
+		}
+		r.startGateway()
+	}},
+	{"gateway killed while the hub is away", func(r *rig) {
+		r.sim.Must("POST", "/hub/down?abrupt=true", nil, nil)
+		r.pause(time.Second, 3*time.Second)
+		r.killGateway()
+		r.startGateway()
+		r.pause(0, time.Second)
+		r.sim.Must("POST", "/hub/up", nil, nil)
+	}},
+	{"simulator killed", func(r *rig) {
+		r.sim.Proc.Kill()
+		r.pause(0, 3*time.Second)
+		r.sim.Start()
+	}},
+	{"gateway and simulator killed", func(r *rig) {
+		r.sim.Proc.Kill()
+		r.pause(0, time.Second)
+		r.killGateway()
+		if r.dice.IntN(2) == 0 {
+			r.startGateway()
+			r.pause(0, time.Second)
+			r.sim.Start()
+			return
+		}
+		r.sim.Start()
+		r.startGateway()
+	}},
+	{"hub down, with a close", func(r *rig) { r.away("/hub/down") }},
+	{"hub down, without a word", func(r *rig) { r.away("/hub/down?abrupt=true") }},
+	{"hub connections dropped", func(r *rig) { r.sim.Must("POST", "/connections/drop", nil, nil) }},
+	{"token expired", func(r *rig) { r.sim.Must("POST", "/tokens/expire", nil, nil) }},
+	{"dispositions delayed", func(r *rig) {
+		r.sim.Fault(map[string]any{"delayMs": 50 + r.dice.IntN(400), "count": 1 + r.dice.IntN(8)})
+		r.pause(time.Second, 3*time.Second)
+	}},
+	{"dispositions withheld, connection dropped", func(r *rig) {
+		r.withhold()
+		r.sim.Must("POST", "/connections/drop", nil, nil)
+	}},
+	{"dispositions withheld, gateway killed", func(r *rig) {
+		r.withhold()
+		r.killGateway()
+		r.startGateway()
+	}},
+	{"stored, but the connection lost", func(r *rig) {
+		r.sim.Fault(map[string]any{"drop": true, "count": 1 + r.dice.IntN(3)})
+		r.pause(time.Second, 2*time.Second)
+	}},
+	{"refused for a while", func(r *rig) { r.refuse(conditionsLater[r.dice.IntN(len(conditionsLater))], 1+r.dice.IntN(5)) }},
+	{"refused by an internal error", func(r *rig) { r.refuse("amqp:internal-error", 1+r.dice.IntN(2)) }},
+	{"refused as unauthorized", func(r *rig) { r.refuse("amqp:unauthorized-access", 1) }},
+	{"refused for good", func(r *rig) { r.refuse(conditionsNever[r.dice.IntN(len(conditionsNever))], 1+r.dice.IntN(3)) }},
+	{"identity used twice", duplicateIdentity},
+	{"hub link stalled", func(r *rig) {
+		r.hub.Set(proxy.Weather{Stall: true})
+		r.pause(time.Second, 4*time.Second)
+		r.hub.Set(proxy.Weather{})
+		if r.dice.IntN(2) == 0 { // else what was held arrives late
+			r.hub.Reset()
+		}
+	}},
+	{"hub link slow", func(r *rig) {
+		r.hub.Set(proxy.Weather{Delay: 20 * time.Millisecond, Jitter: 200 * time.Millisecond})
+		r.pause(time.Second, 4*time.Second)
+		r.hub.Set(proxy.Weather{})
+	}},
+	{"hub link cut mid-frame", func(r *rig) { r.hub.Cut(1); r.pause(0, time.Second) }},
+	{"device links cut mid-frame", func(r *rig) {
+		r.trackers.Cut(r.dice.Float64())
+		r.lines.Cut(r.dice.Float64())
+		r.pause(0, time.Second)
+	}},
+	{"device links half-open", func(r *rig) {
+		r.trackers.Set(proxy.Weather{Stall: true})
+		r.lines.Set(proxy.Weather{Stall: true})
+		r.pause(time.Second, 4*time.Second)
+		r.calm()
+	}},
+	{"device links reset", func(r *rig) { r.trackers.Reset(); r.lines.Reset() }},
+	{"devices' network bad", func(r *rig) {
+		for _, p := range r.deviceNets() {
+			p.Set(proxy.Weather{Jitter: 300 * time.Millisecond, Loss: 0.3, Reorder: 0.3})
+		}
+		r.pause(time.Second, 4*time.Second)
+		r.calm()
+	}},
+	{"addresses of UDP devices changed", func(r *rig) { r.udp.Rebind(); r.meters.Rebind() }},
+	{"disk full", diskFull},
+	{"disk read-only, hub away, gateway killed: nowhere safe", nowhere},
+	{"last record torn while the gateway is dead", torn},
+}
+
+// away takes the hub away for a while.
+func (r *rig) away(path string) {
+	r.sim.Must("POST", path, nil, nil)
+	r.pause(500*time.Millisecond, 4*time.Second)
+	r.sim.Must("POST", "/hub/up", nil, nil)
+}
+
+func (r *rig) withhold() {
+	r.sim.Fault(map[string]any{"withhold": true, "count": 1 + r.dice.IntN(3)})
+	r.pause(500*time.Millisecond, 2*time.Second)
+}
+
+func (r *rig) refuse(condition string, count int) {
+	r.sim.Fault(map[string]any{"refuse": map[string]any{"condition": condition}, "count": count})
+	r.pause(500*time.Millisecond, 2*time.Second)
+}
+
+// duplicateIdentity starts a second gateway of the same module for a while: the hub
+// lets the newest connection win, so they throw each other out. Its devices are none,
+// for its listeners are on ports of their own.
+func duplicateIdentity(r *rig) {
+	twin := built.NewGateway(r.t, r.sim, world.Workload, r.t.TempDir())
+	twin.Start()
+	r.pause(time.Second, 3*time.Second)
+	twin.Proc.Kill()
+}
+
+// diskFull fills the disk, half of the time with the hub away, so that the disk is
+// asked for.
+func diskFull(r *rig) {
+	if !r.disk.CanFill() {
+		r.say("not done: the disk is %s", r.disk.Kind())
+		return
+	}
+	if err := r.disk.Fill(); err != nil {
+		r.t.Error(err)
+	}
+	if r.dice.IntN(2) == 0 {
+		r.sim.Must("POST", "/hub/down?abrupt=true", nil, nil)
+	}
+	r.pause(time.Second, 3*time.Second)
+	if r.dice.IntN(3) == 0 {
+		r.killGateway()
+		r.startGateway()
+		r.pause(time.Second, 2*time.Second)
+	}
+	if err := r.disk.Empty(); err != nil {
+		r.t.Error(err)
+	}
+	r.sim.Must("POST", "/hub/up", nil, nil)
+}
+
+// nowhere makes a time in which no place is safe: the gateway starts on a disk that it
+// can read only, and the hub is away. No device may be acknowledged. Then the gateway
+// is killed, and with it whatever it may have acknowledged all the same.
+func nowhere(r *rig) {
+	r.sim.Must("POST", "/hub/down?abrupt=true", nil, nil)
+	r.killGateway()
+	if err := r.disk.ReadOnly(true); err != nil {
+		r.t.Error(err)
+	}
+	r.startGateway()
+	r.pause(2*time.Second, 2*time.Second) // the fleet says once a second what it knows
+	w := Window{Fault: "hub away, disk read-only", Before: r.acked()}
+	r.pause(3*time.Second, 5*time.Second)
+	w.After = r.acked()
+	r.evidence.Windows = append(r.evidence.Windows, w)
+	r.killGateway()
+	if err := r.disk.ReadOnly(false); err != nil {
+		r.t.Error(err)
+	}
+	r.sim.Must("POST", "/hub/up", nil, nil)
+	r.startGateway()
+}
+
+// torn tears the last record of the spool while the gateway is dead.
+func torn(r *rig) {
+	if r.dice.IntN(2) == 0 && r.spooled() { // let there be something in it
+		r.sim.Must("POST", "/hub/down?abrupt=true", nil, nil)
+		r.pause(time.Second, 3*time.Second)
+	}
+	r.killGateway()
+	name, err := Tear(r.spool(), r.dice)
+	switch {
+	case errors.Is(err, errNoSegment):
+		r.say("not done: the gateway keeps no spool")
+	case err != nil:
+		r.t.Error(err)
+	default:
+		r.say("tore %s", strings.TrimPrefix(name, r.disk.Data))
+	}
+	r.startGateway()
+	r.sim.Must("POST", "/hub/up", nil, nil)
+}
