@@ -51,6 +51,9 @@ type Options struct {
 	// AckTimeout is how long a message may be unconfirmed before it is sent again:
 	// on the same socket over UDP, on a new connection over TCP.
 	AckTimeout time.Duration
+	// ClockSteps is by how much at most the clock that dates the messages is wrong;
+	// it jumps every 16 messages. 0 means that it is right.
+	ClockSteps time.Duration
 }
 
 // packet is one transmission of consecutive messages.
@@ -115,7 +118,7 @@ type Device struct {
 
 func newDevice(kind, network string, o Options, batch, window int) *Device {
 	d := &Device{o: o, network: network, batch: uint64(batch), window: window}
-	d.clock = &schedule{first: o.First, end: math.MaxUint64, interval: o.Interval}
+	d.clock = &schedule{first: o.First, end: math.MaxUint64, interval: o.Interval, steps: o.ClockSteps}
 	if o.Count > 0 {
 		d.clock.end = o.First + o.Count
 	}

@@ -114,3 +114,24 @@ func TestScheduleMakesMessagesInTime(t *testing.T) {
 		t.Errorf("message 7 is made at %v", at)
 	}
 }
+
+func TestASteppingClockIsWrongWithinItsBoundAndTheSameForARepetition(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	right := &schedule{start: start, first: 1, interval: time.Second}
+	wrong := &schedule{start: start, first: 1, interval: time.Second, steps: time.Hour}
+	back := 0
+	for seq := uint64(2); seq < 1000; seq++ {
+		if off := wrong.date(seq).Sub(right.date(seq)).Abs(); off > time.Hour {
+			t.Fatalf("message %d is dated %v wrong", seq, off)
+		}
+		if !wrong.date(seq).Equal(wrong.date(seq)) {
+			t.Fatalf("message %d is dated twice", seq)
+		}
+		if wrong.date(seq).Before(wrong.date(seq - 1)) {
+			back++
+		}
+	}
+	if back < 10 {
+		t.Errorf("the clock was set back %d times in 1000 messages", back)
+	}
+}

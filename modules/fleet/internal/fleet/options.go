@@ -28,7 +28,7 @@ type Options struct {
 	Offset, Records, Window              int
 	Codec                                string
 	LinesAck, MetersAck                  string
-	AckTimeout                           time.Duration
+	AckTimeout, ClockSteps               time.Duration
 	Silent                               bool
 	Sources                              string
 	Misbehave                            string
@@ -62,6 +62,7 @@ func ParseOptions(arguments []string, getenv func(string) string, set *flag.Flag
 	set.IntVar(&o.Offset, "offset", 0, "`number` of the first device, for fleets beside one another")
 	set.IntVar(&o.Records, "records", 10, "most records in a tracker's packet")
 	set.StringVar(&o.Codec, "codec", "mixed", "the trackers' codec: 8, 8e, or mixed")
+	set.DurationVar(&o.ClockSteps, "clock-steps", 0, "bound of the jumps of the clocks that date the messages")
 	set.BoolVar(&o.Silent, "silent", false, "trackers leave commands unanswered")
 	set.StringVar(&o.LinesAck, "lines-ack", "OK", "`text` that acknowledges a line; empty: nothing does")
 	set.StringVar(&o.MetersAck, "meters-ack", "", "`text` that acknowledges a meter's document; empty: nothing does")
@@ -120,6 +121,7 @@ func (o *Options) check() error {
 	}
 	for name, value := range map[string]time.Duration{
 		"interval": o.Interval, "duration": o.Duration, "settle": o.Settle, "ack-timeout": o.AckTimeout - 1,
+		"clock-steps": o.ClockSteps,
 	} {
 		if value < 0 {
 			faults = append(faults, fmt.Errorf("%s: a positive duration is needed", name))

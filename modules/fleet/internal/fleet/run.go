@@ -119,6 +119,7 @@ func (o *Options) devices(dial dialFunc) []*device.Device {
 	ramp = max(ramp, time.Duration(total)*time.Second/rampRate)
 	base := device.Options{
 		Dial: dial, First: o.First, Count: o.Count, Interval: o.interval(), AckTimeout: o.AckTimeout,
+		ClockSteps: o.ClockSteps,
 	}
 	options := func(id, address string) device.Options {
 		own := base
