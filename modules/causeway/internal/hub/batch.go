@@ -21,7 +21,9 @@ type batch struct {
 	order    uint64    // the number of its first member among all messages of the uplink
 	began    time.Time // when it got its first member
 	sent     time.Time // when it was last put on the wire
-	tries    int       // how often it was refused with a condition that may pass
+	tries    int       // how often it was refused with a condition that will pass
+	faults   int       // how often it met an internal error of the hub, alone
+	faulted  time.Time // the first time
 
 	wire    amqp.Message
 	members [][]byte
@@ -93,5 +95,6 @@ func (b *batch) reset() {
 	clear(b.members)
 	b.bytes, b.ends, b.receipts, b.members = b.bytes[:0], b.ends[:0], b.receipts[:0], b.members[:0]
 	b.order, b.began, b.sent, b.tries = 0, time.Time{}, time.Time{}, 0
+	b.faults, b.faulted = 0, time.Time{}
 	b.wire, b.receipt = amqp.Message{}, amqp.SendReceipt{}
 }

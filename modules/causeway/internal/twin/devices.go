@@ -165,10 +165,34 @@ func (d *Devices) pushOne(ctx context.Context, id string) {
 		w.failure = strings.ToValidUTF8(err.Error()[:min(len(err.Error()), confirmedLimit)], "")
 	case len(confirmed) > confirmedLimit:
 		w.settled, w.confirmed, w.failure = true, nil, "the confirmed values are too large for the twin"
+	case !reportable(confirmed):
+		w.settled, w.confirmed, w.failure = true, nil, "the confirmed values have names that a twin cannot hold"
 	default:
 		w.settled, w.confirmed, w.failure = true, confirmed, ""
 	}
 	d.changed()
+}
+
+// reportable tells whether a twin takes the values: an object whose names hold none
+// of the characters that twins forbid. Otherwise the hub would refuse the whole
+// report because of one device.
+func reportable(confirmed json.RawMessage) bool {
+	if len(confirmed) == 0 {
+		return true
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(confirmed, &members) != nil || members == nil {
+		return false
+	}
+	for name, value := range members {
+		if name == "" || strings.ContainsAny(name, ".$# \t\r\n") {
+			return false
+		}
+		if value[0] == '{' && !reportable(value) {
+			return false
+		}
+	}
+	return true
 }
 
 // Report is the devices part of the reported properties.

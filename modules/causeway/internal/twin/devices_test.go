@@ -105,12 +105,12 @@ func TestDesiredValuesArePushedAndConfirmed(t *testing.T) {
 func TestAbsentDeviceIsToldWhenItComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := push(t)
-		p.configured(map[string]string{"d": `1`})
-		p.now(t, "d 1", `{}`)
+		p.configured(map[string]string{"d": `{"a":1}`})
+		p.now(t, `d {"a":1}`, `{}`)
 		p.answer("d", confirms)
 		p.Present("somebody else")
 		p.Present("d")
-		p.now(t, "d 1", `{"d":{"reported":1}}`)
+		p.now(t, `d {"a":1}`, `{"d":{"reported":{"a":1}}}`)
 	})
 }
 
@@ -122,8 +122,8 @@ func TestDeviceThatComesWhileItIsLookedForIsNotMissed(t *testing.T) {
 			p.Present("d")
 			return "", ErrAbsent
 		})
-		p.configured(map[string]string{"d": `1`})
-		p.now(t, "d 1, d 1", `{"d":{"reported":1}}`)
+		p.configured(map[string]string{"d": `{"a":1}`})
+		p.now(t, `d {"a":1}, d {"a":1}`, `{"d":{"reported":{"a":1}}}`)
 	})
 }
 
@@ -131,11 +131,11 @@ func TestDeviceThatDoesNotConfirmIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := push(t)
 		p.answer("d", func(string) (string, error) { return "", errors.New("device busy") })
-		p.configured(map[string]string{"d": `1`})
-		p.now(t, "d 1", `{"d":{"error":"device busy"}}`)
+		p.configured(map[string]string{"d": `{"a":1}`})
+		p.now(t, `d {"a":1}`, `{"d":{"error":"device busy"}}`)
 		p.answer("d", confirms)
 		time.Sleep(pushAgain)
-		p.now(t, "d 1", `{"d":{"reported":1}}`)
+		p.now(t, `d {"a":1}`, `{"d":{"reported":{"a":1}}}`)
 	})
 }
 
@@ -146,13 +146,13 @@ func TestOneDeviceIsSpokenToOnceAtATime(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			return desired, nil
 		})
-		p.configured(map[string]string{"d": `1`})
+		p.configured(map[string]string{"d": `{"a":1}`})
 		for range 5 {
 			p.Present("d")
 			synctest.Wait()
 		}
 		time.Sleep(time.Minute)
-		p.now(t, "d 1", `{"d":{"reported":1}}`)
+		p.now(t, `d {"a":1}`, `{"d":{"reported":{"a":1}}}`)
 	})
 }
 
