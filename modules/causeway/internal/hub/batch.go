@@ -75,19 +75,17 @@ func (b *batch) settle(err error) {
 	}
 }
 
-// split moves the second half into other, which is empty. It is for batches of
-// two members and more.
-func (b *batch) split(other *batch) {
-	half := b.len() / 2
-	from := b.start(half)
+// splitAt moves the members from the given one on into other, which is empty.
+func (b *batch) splitAt(at int, other *batch) {
+	from := b.start(at)
 	other.bytes = append(other.bytes, b.bytes[from:]...)
-	for _, end := range b.ends[half:] {
+	for _, end := range b.ends[at:] {
 		other.ends = append(other.ends, end-from)
 	}
-	other.receipts = append(other.receipts, b.receipts[half:]...)
-	other.order, other.began = b.order+uint64(half), b.began //nolint:gosec // half a batch is not negative
-	clear(b.receipts[half:])
-	b.bytes, b.ends, b.receipts = b.bytes[:from], b.ends[:half], b.receipts[:half]
+	other.receipts = append(other.receipts, b.receipts[at:]...)
+	other.order, other.began = b.order+uint64(at), b.began //nolint:gosec // a count is not negative
+	clear(b.receipts[at:])
+	b.bytes, b.ends, b.receipts = b.bytes[:from], b.ends[:at], b.receipts[:at]
 }
 
 func (b *batch) reset() {

@@ -15,7 +15,7 @@ import (
 type lane struct {
 	session *Session
 	out     codec.Outcome
-	msg     message.Message
+	msgs    []message.Message
 	wrapped []byte
 	device  string // bound last, to skip the lookup
 	moves   uint64 // of the table, when it was bound
@@ -103,27 +103,33 @@ func (l *lane) deliver(ctx context.Context, at time.Time) error {
 	return err
 }
 
-// hand gives the messages to the uplink, in order. An error says that nothing can
-// be handed over any more.
-func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) error {
+// hand gives the messages to the uplink, all or none. An error says that nothing
+// can be handed over any more.
+func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) (err error) {
 	s, out := l.session, &l.out
+	l.msgs = l.msgs[:0]
 	for i := range out.Messages {
-		err := l.send(ctx, &out.Messages[i], receipt, at)
-		if err != nil {
-			l.lost(receipt, err)
-		}
-		if err == nil || errors.Is(err, message.ErrRefused) {
-			s.present.Store(true)
-			continue
-		}
-		// The rest is not offered, so that the order holds when the device sends it again.
-		for range len(out.Messages) - i - 1 {
+		if err := l.envelope(&out.Messages[i], at); err != nil {
+			s.fault(FaultRefused, err)
 			receipt.Settled(&handled{err})
 		}
-		if stopped(err) {
-			return &ending{reason: "gateway-stopped"}
-		}
+	}
+	if len(l.msgs) == 0 {
 		return nil
+	}
+	if l.hasty {
+		err = s.profile.Uplink.TrySend(l.msgs, receipt)
+	} else {
+		err = s.profile.Uplink.Send(ctx, l.msgs, receipt)
+	}
+	if err == nil {
+		s.present.Store(true)
+		s.profile.Observer.Sent(len(l.msgs))
+		return nil
+	}
+	l.lost(receipt, err)
+	if stopped(err) {
+		return &ending{reason: "gateway-stopped"}
 	}
 	return nil
 }
@@ -148,17 +154,15 @@ func (l *lane) exchange(at time.Time) (e *exchange, err error) {
 	return e, nil
 }
 
-// lost reports and settles a message that the uplink did not take. At the end of
-// the link or the gateway nothing is lost that the device was not told of.
+// lost reports and settles what the uplink did not take. At the end of the link or
+// the gateway nothing is lost that the device was not told of.
 func (l *lane) lost(r message.Receipt, err error) {
-	_, acknowledged := r.(*exchange)
-	switch {
-	case errors.Is(err, message.ErrRefused):
-		l.session.fault(FaultRefused, err)
-	case !acknowledged || !stopped(err):
+	if _, acknowledged := r.(*exchange); !acknowledged || !stopped(err) {
 		l.session.fault(FaultDropped, err)
 	}
-	r.Settled(&handled{err})
+	for range l.msgs {
+		r.Settled(&handled{err})
+	}
 }
 
 // handled marks a failure that has been reported where it happened.
@@ -186,40 +190,36 @@ func (l *lane) speaker(named string) (string, error) {
 	return device, nil
 }
 
-// send fills the envelope and hands it to the uplink. A datagram never waits.
-func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at time.Time) error {
+// envelope puts a message into its envelope, the next of l.msgs.
+func (l *lane) envelope(m *codec.Message, at time.Time) error {
 	s := l.session
 	device, err := l.speaker(m.Device)
 	if err != nil {
 		return err
 	}
-	created := m.Time
-	if created.IsZero() {
-		created = at
+	if n := len(l.msgs); n < cap(l.msgs) {
+		l.msgs = l.msgs[:n+1]
+	} else {
+		l.msgs = append(l.msgs, message.Message{})
 	}
-	contentType := m.ContentType
-	if contentType == "" {
-		contentType = "application/octet-stream"
-	}
-	properties := l.msg.Properties[:0]
+	e := &l.msgs[len(l.msgs)-1]
+	properties := e.Properties[:0]
 	for _, p := range m.Properties {
 		properties = append(properties, message.Property(p))
 	}
-	l.msg = message.Message{
+	*e = message.Message{
 		Device: device, Listener: s.profile.Listener, Codec: s.profile.CodecName, Output: s.profile.Output,
 		Epoch: s.epoch, Seq: s.seq.Add(1), Body: m.Body,
-		ContentType: contentType, ContentEncoding: m.ContentEncoding, Created: created, Properties: properties,
+		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, Created: m.Time, Properties: properties,
 	}
-	s.profile.Router.Apply(&l.msg)
-	if l.hasty {
-		err = s.profile.Uplink.TrySend(&l.msg, r)
-	} else {
-		err = s.profile.Uplink.Send(ctx, &l.msg, r)
+	if e.ContentType == "" {
+		e.ContentType = "application/octet-stream"
 	}
-	if err == nil {
-		s.profile.Observer.Sent(1)
+	if e.Created.IsZero() {
+		e.Created = at
 	}
-	return err
+	s.profile.Router.Apply(e)
+	return nil
 }
 
 // write frames bytes for the device and sends them.

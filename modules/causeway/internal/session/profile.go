@@ -47,11 +47,13 @@ type Profile struct {
 	Observer Observer
 }
 
-// Uplink is the way up, see package hub. A nil error means that the receipt will
-// be settled exactly once.
+// Uplink is the way up, see package hub. It takes all messages of an outcome or
+// none; with a nil error the receipt will be settled exactly once for each. The
+// messages are borrowed until the call returns.
 type Uplink interface {
-	Send(ctx context.Context, m *message.Message, r message.Receipt) error
-	TrySend(m *message.Message, r message.Receipt) error
+	// Send waits for room until ctx ends, TrySend returns message.ErrFull.
+	Send(ctx context.Context, outcome []message.Message, r message.Receipt) error
+	TrySend(outcome []message.Message, r message.Receipt) error
 }
 
 // Router chooses the output of a message and may add properties.
