@@ -46,8 +46,11 @@ var directions = []struct {
 }
 
 // testsKnow are packages that a test may import besides its own: the conformance
-// suite, and the way to real sockets.
-var testsKnow = []string{causeway + "/codec/codectest", rooms + "/listen", rooms + "/frame"}
+// suite, the way to real sockets, and the rooms that the whole uplink is measured with.
+var testsKnow = []string{
+	causeway + "/codec/codectest", rooms + "/listen", rooms + "/frame",
+	rooms + "/session", rooms + "/route", causeway + "/codecs/json", causeway + "/codecs/teltonika",
+}
 
 // importDirection holds the arrows of the design: uplink and downlink meet in
 // internal/gateway, the simulator shares nothing with the gateway.

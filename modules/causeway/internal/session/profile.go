@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -45,6 +46,8 @@ type Profile struct {
 	Router   Router
 	Table    *Table
 	Observer Observer
+
+	exchanges sync.Pool // of *exchange
 }
 
 // Uplink is the way up, see package hub. It takes all messages of an outcome or
