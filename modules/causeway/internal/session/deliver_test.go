@@ -66,7 +66,8 @@ func TestWhatIsNotStoredIsNotAcknowledged(t *testing.T) {
 			map[string]error{"a": errTooLarge, "b": message.ErrClosed}, "", []FaultKind{FaultRefused}},
 		{"lost without a word of acknowledgement", "note a b\n", refuse("a", message.ErrClosed), nil, "",
 			[]FaultKind{FaultDropped}},
-		{"a device id that cannot travel", "from de\x01vice a\n", nil, nil, "", []FaultKind{FaultRefused}},
+		{"a device id that cannot travel", "from de\x01vice a\n", nil, nil, "", []FaultKind{FaultIdentity}},
+		{"a message of a device that may not come in", "from stranger a\n", nil, nil, "", []FaultKind{FaultIdentity}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

@@ -110,7 +110,7 @@ func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) 
 	l.msgs = l.msgs[:0]
 	for i := range out.Messages {
 		if err := l.envelope(&out.Messages[i], at); err != nil {
-			s.fault(FaultRefused, err)
+			s.fault(FaultIdentity, err)
 			receipt.Settled(&handled{err})
 		}
 	}
@@ -171,7 +171,8 @@ type handled struct{ err error }
 func (h *handled) Error() string { return h.err.Error() }
 func (h *handled) Unwrap() error { return h.err }
 
-// speaker is the device that a message is of. The session comes to speak for it
+// speaker is the device that a message is of. A link that speaks for several brings
+// each of them in by the same rule as a login. The session comes to speak for it
 // when it did not before, or when another session may have taken it meanwhile.
 func (l *lane) speaker(named string) (string, error) {
 	s, device := l.session, named
@@ -184,6 +185,9 @@ func (l *lane) speaker(named string) (string, error) {
 	}
 	if err := checkDevice(device); err != nil {
 		return "", fmt.Errorf("%w: %w", message.ErrRefused, err)
+	}
+	if id := s.identity.Load(); named != "" && (id == nil || *id != named) && !s.profile.Admit(named) {
+		return "", fmt.Errorf("device %q: %w: %w", named, message.ErrRefused, codec.ErrRefused)
 	}
 	s.bind(device)
 	l.device, l.moves = device, moves

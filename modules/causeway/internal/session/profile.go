@@ -35,7 +35,8 @@ type Profile struct {
 	// Device is the fixed device id, empty for none: then a message without one
 	// carries the listener's name.
 	Device string
-	// Admit tells whether a device that names itself may come in.
+	// Admit tells whether a device that names itself, by a login or in a message, may
+	// come in.
 	Admit func(device string) bool
 	// FrameBytes bounds a frame. LoginBytes and LoginTime bound what comes before
 	// the first identity or message; Idle is the longest time without a frame.
