@@ -22,6 +22,9 @@ var (
 	duration = flag.Duration("chaos", time.Minute, "how long faults happen; what follows takes about a minute more")
 )
 
+// longRun is what must be left of a run for a fault that takes a minute.
+const longRun = 3 * time.Minute
+
 // settle is how long the fleet waits at the end for what is not acknowledged: the
 // gateway may have to wait 10 s to connect, devices resend after 2 s.
 const settle = 45 * time.Second
@@ -60,6 +63,9 @@ func (r *rig) schedule(until time.Time) {
 		}
 		f := faults[order[0]]
 		order = order[1:]
+		if f.long && time.Until(until) < longRun {
+			continue
+		}
 		if r.dice.IntN(3) == 0 { // beside it the devices' own network is not the best
 			for _, p := range r.deviceNets() {
 				p.Set(proxy.Weather{Jitter: 50 * time.Millisecond, Loss: 0.05, Reorder: 0.05})
@@ -67,7 +73,12 @@ func (r *rig) schedule(until time.Time) {
 		}
 		r.say("%s", f.name)
 		f.run(r)
-		r.evidence.Faults[f.name]++
+		if r.skipped {
+			r.skipped = false
+			r.evidence.Faults[f.name+notDone]++
+		} else {
+			r.evidence.Faults[f.name]++
+		}
 		r.calm()
 		r.pause(0, 2*time.Second)
 		if r.dice.IntN(2) == 0 { // else the next fault meets one that is not over
@@ -79,7 +90,7 @@ func (r *rig) schedule(until time.Time) {
 func TestNothingAcknowledgedIsEverLost(t *testing.T) {
 	seed := seed(t)
 	t.Logf("seed %d: CHAOS_SEED=%d repeats this schedule", seed, seed)
-	r := newRig(t, seed, "stored", size{trackers: 100, lines: 100, udpTrackers: 50, meters: 50, rate: "0.5"})
+	r := newRig(t, seed, "stored", size{trackers: 100, lines: 100, udpTrackers: 50, meters: 50, rate: "1"})
 	t.Logf("the disk is %s; clock steps: of the devices' own clocks, for the system's cannot be moved here", r.disk.Kind())
 	r.schedule(r.began.Add(*duration))
 	e := r.finish()

@@ -14,6 +14,8 @@ import (
 type fault struct {
 	name string
 	run  func(*rig)
+	// long keeps a fault out of a short run.
+	long bool
 }
 
 // The conditions of refusals that pass later, and of those that do not.
@@ -26,19 +28,19 @@ var (
 
 // faults are all that the schedule draws from.
 var faults = []fault{
-	{"gateway killed", func(r *rig) {
+	{name: "gateway killed", run: func(r *rig) {
 		r.killGateway()
 		r.pause(0, 2*time.Second)
 		r.startGateway()
 	}},
-	{"gateway terminated", func(r *rig) {
+	{name: "gateway terminated", run: func(r *rig) {
 		r.weigh()
 		if code := r.gateway.Proc.Terminate(r.t); code != 0 {
 			r.t.Errorf("gateway: exit code %d after SIGTERM", code)
 		}
 		r.startGateway()
 	}},
-	{"gateway killed while the hub is away", func(r *rig) {
+	{name: "gateway killed while the hub is away", run: func(r *rig) {
 		r.sim.Must("POST", "/hub/down?abrupt=true", nil, nil)
 		r.pause(time.Second, 3*time.Second)
 		r.killGateway()
@@ -46,12 +48,12 @@ var faults = []fault{
 		r.pause(0, time.Second)
 		r.sim.Must("POST", "/hub/up", nil, nil)
 	}},
-	{"simulator killed", func(r *rig) {
+	{name: "simulator killed", run: func(r *rig) {
 		r.sim.Proc.Kill()
 		r.pause(0, 3*time.Second)
 		r.sim.Start()
 	}},
-	{"gateway and simulator killed", func(r *rig) {
+	{name: "gateway and simulator killed", run: func(r *rig) {
 		r.sim.Proc.Kill()
 		r.pause(0, time.Second)
 		r.killGateway()
@@ -64,33 +66,37 @@ var faults = []fault{
 		r.sim.Start()
 		r.startGateway()
 	}},
-	{"hub down, with a close", func(r *rig) { r.away("/hub/down") }},
-	{"hub down, without a word", func(r *rig) { r.away("/hub/down?abrupt=true") }},
-	{"hub connections dropped", func(r *rig) { r.sim.Must("POST", "/connections/drop", nil, nil) }},
-	{"token expired", func(r *rig) { r.sim.Must("POST", "/tokens/expire", nil, nil) }},
-	{"dispositions delayed", func(r *rig) {
+	{name: "hub down, with a close", run: func(r *rig) { r.away("/hub/down") }},
+	{name: "hub down, without a word", run: func(r *rig) { r.away("/hub/down?abrupt=true") }},
+	{name: "hub connections dropped", run: func(r *rig) { r.sim.Must("POST", "/connections/drop", nil, nil) }},
+	{name: "token expired", run: func(r *rig) { r.sim.Must("POST", "/tokens/expire", nil, nil) }},
+	{name: "dispositions delayed", run: func(r *rig) {
 		r.sim.Fault(map[string]any{"delayMs": 50 + r.dice.IntN(400), "count": 1 + r.dice.IntN(8)})
 		r.pause(time.Second, 3*time.Second)
 	}},
-	{"dispositions withheld, connection dropped", func(r *rig) {
+	{name: "dispositions withheld, connection dropped", run: func(r *rig) {
 		r.withhold()
 		r.sim.Must("POST", "/connections/drop", nil, nil)
 	}},
-	{"dispositions withheld, gateway killed", func(r *rig) {
+	{name: "dispositions withheld, gateway killed", run: func(r *rig) {
 		r.withhold()
 		r.killGateway()
 		r.startGateway()
 	}},
-	{"stored, but the connection lost", func(r *rig) {
+	{name: "dispositions withheld until the gateway gives up", long: true, run: func(r *rig) {
+		r.withhold()
+		r.pause(60*time.Second, 62*time.Second)
+	}},
+	{name: "stored, but the connection lost", run: func(r *rig) {
 		r.sim.Fault(map[string]any{"drop": true, "count": 1 + r.dice.IntN(3)})
 		r.pause(time.Second, 2*time.Second)
 	}},
-	{"refused for a while", func(r *rig) { r.refuse(conditionsLater[r.dice.IntN(len(conditionsLater))], 1+r.dice.IntN(5)) }},
-	{"refused by an internal error", func(r *rig) { r.refuse("amqp:internal-error", 1+r.dice.IntN(2)) }},
-	{"refused as unauthorized", func(r *rig) { r.refuse("amqp:unauthorized-access", 1) }},
-	{"refused for good", func(r *rig) { r.refuse(conditionsNever[r.dice.IntN(len(conditionsNever))], 1+r.dice.IntN(3)) }},
-	{"identity used twice", duplicateIdentity},
-	{"hub link stalled", func(r *rig) {
+	{name: "refused for a while", run: func(r *rig) { r.refuse(conditionsLater[r.dice.IntN(len(conditionsLater))], 1+r.dice.IntN(5)) }},
+	{name: "refused by an internal error", run: func(r *rig) { r.refuse("amqp:internal-error", 1+r.dice.IntN(2)) }},
+	{name: "refused as unauthorized", run: func(r *rig) { r.refuse("amqp:unauthorized-access", 1) }},
+	{name: "refused for good", run: func(r *rig) { r.refuse(conditionsNever[r.dice.IntN(len(conditionsNever))], 1+r.dice.IntN(3)) }},
+	{name: "identity used twice", run: duplicateIdentity},
+	{name: "hub link stalled", run: func(r *rig) {
 		r.hub.Set(proxy.Weather{Stall: true})
 		r.pause(time.Second, 4*time.Second)
 		r.hub.Set(proxy.Weather{})
@@ -98,35 +104,35 @@ var faults = []fault{
 			r.hub.Reset()
 		}
 	}},
-	{"hub link slow", func(r *rig) {
+	{name: "hub link slow", run: func(r *rig) {
 		r.hub.Set(proxy.Weather{Delay: 20 * time.Millisecond, Jitter: 200 * time.Millisecond})
 		r.pause(time.Second, 4*time.Second)
 		r.hub.Set(proxy.Weather{})
 	}},
-	{"hub link cut mid-frame", func(r *rig) { r.hub.Cut(1); r.pause(0, time.Second) }},
-	{"device links cut mid-frame", func(r *rig) {
+	{name: "hub link cut mid-frame", run: func(r *rig) { r.hub.Cut(1); r.pause(0, time.Second) }},
+	{name: "device links cut mid-frame", run: func(r *rig) {
 		r.trackers.Cut(r.dice.Float64())
 		r.lines.Cut(r.dice.Float64())
 		r.pause(0, time.Second)
 	}},
-	{"device links half-open", func(r *rig) {
+	{name: "device links half-open", run: func(r *rig) {
 		r.trackers.Set(proxy.Weather{Stall: true})
 		r.lines.Set(proxy.Weather{Stall: true})
 		r.pause(time.Second, 4*time.Second)
 		r.calm()
 	}},
-	{"device links reset", func(r *rig) { r.trackers.Reset(); r.lines.Reset() }},
-	{"devices' network bad", func(r *rig) {
+	{name: "device links reset", run: func(r *rig) { r.trackers.Reset(); r.lines.Reset() }},
+	{name: "devices' network bad", run: func(r *rig) {
 		for _, p := range r.deviceNets() {
 			p.Set(proxy.Weather{Jitter: 300 * time.Millisecond, Loss: 0.3, Reorder: 0.3})
 		}
 		r.pause(time.Second, 4*time.Second)
 		r.calm()
 	}},
-	{"addresses of UDP devices changed", func(r *rig) { r.udp.Rebind(); r.meters.Rebind() }},
-	{"disk full", diskFull},
-	{"disk read-only, hub away, gateway killed: nowhere safe", nowhere},
-	{"last record torn while the gateway is dead", torn},
+	{name: "addresses of UDP devices changed", run: func(r *rig) { r.udp.Rebind(); r.meters.Rebind() }},
+	{name: "disk full", run: diskFull},
+	{name: "disk read-only, hub away, gateway killed: nowhere safe", run: nowhere},
+	{name: "last record torn while the gateway is dead", run: torn},
 }
 
 // away takes the hub away for a while.
@@ -136,9 +142,12 @@ func (r *rig) away(path string) {
 	r.sim.Must("POST", "/hub/up", nil, nil)
 }
 
+// withhold leaves batches without a disposition. The gateway waits a minute for one,
+// so whoever calls it has to end the connection.
 func (r *rig) withhold() {
 	r.sim.Fault(map[string]any{"withhold": true, "count": 1 + r.dice.IntN(3)})
 	r.pause(500*time.Millisecond, 2*time.Second)
+	r.sim.Must("DELETE", "/faults", nil, nil)
 }
 
 func (r *rig) refuse(condition string, count int) {
@@ -160,7 +169,7 @@ func duplicateIdentity(r *rig) {
 // asked for.
 func diskFull(r *rig) {
 	if !r.disk.CanFill() {
-		r.say("not done: the disk is %s", r.disk.Kind())
+		r.cannot("the disk is " + r.disk.Kind())
 		return
 	}
 	if err := r.disk.Fill(); err != nil {
@@ -214,7 +223,7 @@ func torn(r *rig) {
 	name, err := Tear(r.spool(), r.dice)
 	switch {
 	case errors.Is(err, errNoSegment):
-		r.say("not done: the gateway keeps no spool")
+		r.cannot("the gateway keeps no spool")
 	case err != nil:
 		r.t.Error(err)
 	default:

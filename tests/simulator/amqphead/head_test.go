@@ -10,7 +10,7 @@ import (
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
 )
 
-func TestAModuleLogsInPublishesABatchUsesItsTwinAndAnswersAMethod(t *testing.T) {
+func TestAModulePublishesABatch(t *testing.T) {
 	h := newHub()
 	p := login(t, serve(t, h, amqphead.Options{}), gatewayToken)
 
@@ -38,7 +38,11 @@ func TestAModuleLogsInPublishesABatchUsesItsTwinAndAnswersAMethod(t *testing.T) 
 		got[1].System["messageId"] != "id-two" || len(got[1].Properties) != 1 || got[1].Properties["kind"] != "two" {
 		t.Fatalf("stored %+v", got)
 	}
+}
 
+func TestAModuleGetsItsTwinAndThePatchesOfIt(t *testing.T) {
+	h := newHub()
+	p := login(t, serve(t, h, amqphead.Options{}), gatewayToken)
 	ask := p.sender(gatewayTwin, &amqp.SenderOptions{
 		Properties: pairOf("twin:1"), SettlementMode: amqp.SenderSettleModeSettled.Ptr(),
 	})
@@ -63,7 +67,11 @@ func TestAModuleLogsInPublishesABatchUsesItsTwinAndAnswersAMethod(t *testing.T) 
 	if patch.Properties != nil && patch.Properties.CorrelationID != nil || patch.Annotations["status"] != nil {
 		t.Errorf("the patch looks like an answer: %+v", patch)
 	}
+}
 
+func TestAModuleAnswersAMethod(t *testing.T) {
+	h := newHub()
+	p := login(t, serve(t, h, amqphead.Options{}), gatewayToken)
 	respond := p.sender(gatewayMethods, &amqp.SenderOptions{Properties: pairOf("methods:1")})
 	calls := p.receiver(gatewayMethods, &amqp.ReceiverOptions{Properties: pairOf("methods:1")})
 	const id = "0d3a6c47-5dd2-4b44-9c3c-b4cbb9b0d2a7"

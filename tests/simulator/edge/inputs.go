@@ -99,6 +99,7 @@ func (h *Hub) pump(c *client) {
 		if !ok || h.closed {
 			c.pumping = false
 			if c.session == nil && h.clients[c.id] == c {
+				c.change() // who waits for this client has to look for its successor
 				delete(h.clients, c.id)
 			}
 			h.mu.Unlock()

@@ -111,3 +111,26 @@ func TestAParkedMethodIsDeliveredThreeSecondsAfterTheSubscription(t *testing.T) 
 		}
 	})
 }
+
+func TestAParkedMethodSurvivesTheEndOfTheTargetsQueue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, edge.Options{})
+		err := h.SetRoutes([]edge.Route{{Name: "r", Text: toInput, Priority: edge.DefaultPriority, TimeToLive: time.Second}}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		publish(t, h, module("m"), body("expires"))
+		go func() {
+			time.Sleep(5 * time.Second)
+			c := newClient()
+			h.Connect(module("n"), c)
+			h.Subscribe(module("n"), edge.TopicMethods)
+			call := <-c.methods
+			h.AnswerMethod(module("n"), call.Correlation, 200, nil)
+		}()
+		if _, err := h.Invoke(t.Context(), module("n"), edge.MethodRequest{Name: "x", ConnectTimeout: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

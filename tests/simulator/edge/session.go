@@ -1,5 +1,10 @@
 package edge
 
+import (
+	"slices"
+	"strings"
+)
+
 // client is what the hub holds for an identity that is, or was, or is waited for.
 // Guarded by Hub.mu.
 type client struct {
@@ -165,5 +170,6 @@ func (h *Hub) Presences() []Presence {
 			Desired: c.topics[TopicDesired], Methods: c.topics[TopicMethods], Inputs: c.topics[TopicInputs],
 		})
 	}
+	slices.SortFunc(list, func(a, b Presence) int { return strings.Compare(a.Identity, b.Identity) })
 	return list
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
 )
 
-// maxLine bounds a line: a message of 256 KiB in base64 with its properties.
-const maxLine = 1 << 20
+// maxLine bounds a line: a message of 256 KiB whose properties need six bytes a byte.
+const maxLine = 4 << 20
 
 // line is a message as it is written.
 type line struct {

@@ -72,7 +72,12 @@ func (e *Edge) openAMQP(ctx context.Context) error {
 	e.power.Lock()
 	defer e.power.Unlock()
 	e.serveAMQP(l)
-	e.onClose(func() error { return e.Down(false) })
+	e.onClose(func() error {
+		e.power.Lock()
+		e.ended = true
+		e.power.Unlock()
+		return e.Down(false)
+	})
 	return nil
 }
 
@@ -120,6 +125,9 @@ const (
 func (e *Edge) Up() error {
 	e.power.Lock()
 	defer e.power.Unlock()
+	if e.ended {
+		return errors.New("bring the hub up: the simulator is closed")
+	}
 	if e.head != nil {
 		return nil
 	}

@@ -36,8 +36,9 @@ type Edge struct {
 	control   string
 	socket    string
 
-	// power guards the AMQP head, which goes away and comes back.
+	// power guards the AMQP head, which goes away and comes back until the end.
 	power    sync.Mutex
+	ended    bool
 	head     *amqphead.Server
 	listener *trackedListener
 	served   chan struct{}

@@ -21,7 +21,7 @@ type Weather struct {
 }
 
 // lateness is how much later a reordered datagram arrives: later ones of the same
-// device come within it, since it sends again after 2 s at most.
+// device come within it, since it sends again after a few seconds.
 const lateness = 3 * time.Second
 
 // forecast is the weather that changes, with the dice.

@@ -103,7 +103,7 @@ func (p *protocol) describe(m *codec.Message, f format, s batch, r *record) {
 		m.Time = time.UnixMilli(int64(r.at)).UTC()
 	}
 	m.Set("kind", "avl")
-	m.Set("codec", f.name)
+	m.Set("avlCodec", f.name)
 	m.Set("priority", priorityName(r.priority))
 	m.Set("event", p.eventText(r.event))
 	if s.badCRC {

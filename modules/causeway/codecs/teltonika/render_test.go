@@ -21,7 +21,7 @@ func TestARecordBecomesOneMessage(t *testing.T) {
 	if want := time.Date(2019, 6, 10, 10, 4, 46, 0, time.UTC); !m.Time.Equal(want) {
 		t.Errorf("time %v, want %v", m.Time, want)
 	}
-	for name, want := range map[string]string{"kind": "avl", "codec": "16", "priority": "high", "event": "239"} {
+	for name, want := range map[string]string{"kind": "avl", "avlCodec": "16", "priority": "high", "event": "239"} {
 		if got := propertyOf(m, name); got != want {
 			t.Errorf("property %s is %q, want %q", name, got, want)
 		}

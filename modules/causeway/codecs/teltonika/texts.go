@@ -134,7 +134,7 @@ func addText(id byte, t text, s batch, imei string, out *codec.Outcome) {
 	b = append(b, '}')
 	out.Scratch = b
 	m.Body = b[at:len(b):len(b)]
-	m.Set("codec", strconv.Itoa(int(id)))
+	m.Set("avlCodec", strconv.Itoa(int(id)))
 	if t.imei != "" && t.imei != imei {
 		m.Device = t.imei
 	}

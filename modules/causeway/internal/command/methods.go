@@ -78,17 +78,15 @@ func (m *Methods) Call(ctx context.Context, name string, payload json.RawMessage
 }
 
 // Input takes the body of a message for the input "commands": the same fields as
-// sendCommand. The end goes to Options.Ended under the given id.
-func (m *Methods) Input(ctx context.Context, body json.RawMessage, id string) error {
+// sendCommand. It returns at once, because the hub sends the message again after
+// 30 s without an answer; the end goes to Options.Ended under the given id. An
+// error says that the message is refused: bad fields, or a full queue.
+func (m *Methods) Input(_ context.Context, body json.RawMessage, id string) error {
 	r, err := parseRequest(body)
 	if err != nil {
 		return err
 	}
-	a := m.service.Do(ctx, r)
-	if a.Status != StatusQueued {
-		m.service.opts.Ended(r, id, a)
-	}
-	return nil
+	return m.service.submit(r, id)
 }
 
 // fields decodes a payload strictly; no payload at all means no fields.

@@ -3,7 +3,9 @@ package command
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -71,6 +73,7 @@ type Service struct {
 type queue struct {
 	waiting []*waiting
 	busy    bool // a worker delivers it
+	again   bool // the device came while the worker was about to give up
 }
 
 // waiting is one queued command.
@@ -82,6 +85,9 @@ type waiting struct {
 	done    chan Answer // cap 1
 	sync    bool        // somebody waits for done
 }
+
+// errStopped says that the service was closed.
+var errStopped = errors.New("the gateway is going down")
 
 // New makes a service. Close ends it.
 func New(opts Options) *Service {
@@ -95,15 +101,18 @@ func New(opts Options) *Service {
 	}
 }
 
-// Close drops what waits and returns when the workers have ended.
+// Close drops what waits and returns when the workers have ended. Who waits for an
+// answer gets StatusUnavailable; Ended does not hear of the others, since nothing
+// can be sent any more.
 func (s *Service) Close() {
 	s.mu.Lock()
 	s.closed = true
 	for _, q := range s.queues {
 		for _, w := range q.waiting {
 			w.timer.Stop()
-			w.done <- refuse(StatusUnavailable, "the gateway is going down")
+			w.done <- refuse(StatusUnavailable, errStopped.Error())
 		}
+		s.count -= len(q.waiting)
 		q.waiting = nil
 	}
 	s.mu.Unlock()
@@ -121,18 +130,24 @@ func (s *Service) Do(ctx context.Context, r Request) Answer {
 }
 
 func (s *Service) do(ctx context.Context, r Request) Answer {
-	if d, ok := s.opts.Find(r.DeviceID); ok && !s.behindOthers(r.DeviceID) {
+	d, connected := s.opts.Find(r.DeviceID)
+	switch queued := s.behindOthers(r.DeviceID); {
+	case connected && !queued:
 		return deliver(ctx, d, r)
-	}
-	if r.QueueSeconds == 0 {
-		return refuse(StatusNotFound, fmt.Sprintf("device %q is not connected", r.DeviceID))
+	case connected && r.QueueSeconds == 0:
+		return refuse(StatusBusy, fmt.Sprintf("earlier commands wait for device %q", r.DeviceID))
+	case r.QueueSeconds == 0:
+		return absent(r.DeviceID)
 	}
 	// A direct method ends after 300 s at most (TwinsController.cs); what may take
 	// longer is answered at once.
 	const longest = 280
 	wait := r.QueueSeconds+r.TimeoutSeconds <= longest
-	w, err := s.enqueue(r, wait)
-	if err != nil {
+	w, err := s.enqueue(r, "", wait)
+	switch {
+	case errors.Is(err, errStopped):
+		return refuse(StatusUnavailable, err.Error())
+	case err != nil:
 		return refuse(StatusTooMany, err.Error())
 	}
 	s.Wake(r.DeviceID) // it may have come in the meantime
@@ -146,6 +161,20 @@ func (s *Service) do(ctx context.Context, r Request) Answer {
 		s.withdraw(w)
 		return refuse(StatusNoReply, "the caller's connection ended")
 	}
+}
+
+// submit takes a request that nobody waits for. Its end goes to Options.Ended
+// under the id, from a worker. An error says that it was not taken.
+func (s *Service) submit(r Request, id string) error {
+	if _, err := s.enqueue(r, id, false); err != nil {
+		return err
+	}
+	s.Wake(r.DeviceID)
+	return nil
+}
+
+func absent(device string) Answer {
+	return refuse(StatusNotFound, fmt.Sprintf("device %q is not connected", device))
 }
 
 // behindOthers tells whether commands of the device are still waiting: a later one
@@ -169,12 +198,15 @@ func deliver(ctx context.Context, d Device, r Request) Answer {
 		return refuse(statusOf(err), err.Error())
 	case result.Err != nil:
 		return refuse(StatusRefused, result.Err.Error())
+	case len(result.Payload) > 0 && !json.Valid(result.Payload):
+		return refuse(StatusRefused, "the codec's answer is not JSON")
 	default:
 		return Answer{Status: StatusOK, Payload: result.Payload}
 	}
 }
 
-func (s *Service) enqueue(r Request, wait bool) (*waiting, error) {
+// enqueue queues a request, under its own id where none is given.
+func (s *Service) enqueue(r Request, id string, wait bool) (*waiting, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.queues[r.DeviceID]
@@ -183,17 +215,21 @@ func (s *Service) enqueue(r Request, wait bool) (*waiting, error) {
 	}
 	switch limit := s.opts.Limit(); {
 	case s.closed:
-		return nil, fmt.Errorf("the gateway is going down")
+		return nil, errStopped
 	case s.count >= limit:
 		return nil, fmt.Errorf("%d commands are queued, at most %d", s.count, limit)
 	case len(q.waiting) >= perDevice:
 		return nil, fmt.Errorf("%d commands are queued for device %q, the most", len(q.waiting), r.DeviceID)
 	}
-	s.next++
+	if s.next++; id == "" {
+		id = strconv.FormatUint(s.next, 10)
+	}
 	life := time.Duration(r.QueueSeconds) * time.Second
+	if life == 0 { // it waits for a worker only
+		life = time.Duration(r.TimeoutSeconds) * time.Second
+	}
 	w := &waiting{
-		request: r, id: strconv.FormatUint(s.next, 10), expiry: time.Now().Add(life),
-		done: make(chan Answer, 1), sync: wait,
+		request: r, id: id, expiry: time.Now().Add(life), done: make(chan Answer, 1), sync: wait,
 	}
 	w.timer = time.AfterFunc(life, func() { s.expire(w) })
 	q.waiting = append(q.waiting, w)
@@ -210,24 +246,32 @@ func (s *Service) withdraw(w *waiting) bool {
 	if q == nil {
 		return false
 	}
-	for i, other := range q.waiting {
-		if other == w {
-			q.waiting = append(q.waiting[:i], q.waiting[i+1:]...)
-			s.count--
-			w.timer.Stop()
-			if len(q.waiting) == 0 && !q.busy {
-				delete(s.queues, w.request.DeviceID)
-			}
-			return true
-		}
+	i := slices.Index(q.waiting, w)
+	if i < 0 {
+		return false
 	}
-	return false
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	s.count--
+	w.timer.Stop()
+	if len(q.waiting) == 0 && !q.busy {
+		delete(s.queues, w.request.DeviceID)
+	}
+	return true
 }
 
+// expire ends a command whose time ran out; Close waits for it.
 func (s *Service) expire(w *waiting) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.workers.Add(1)
+	s.mu.Unlock()
+	defer s.workers.Done()
 	if s.withdraw(w) {
 		s.end(w, refuse(StatusExpired, fmt.Sprintf(
-			"device %q did not connect within %d s", w.request.DeviceID, w.request.QueueSeconds)))
+			"device %q did not take the command in time", w.request.DeviceID)))
 	}
 }
 
@@ -245,10 +289,14 @@ func (s *Service) Wake(device string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.queues[device]
-	if q == nil || q.busy || len(q.waiting) == 0 || s.closed {
+	if q == nil || len(q.waiting) == 0 || s.closed {
 		return
 	}
-	q.busy = true
+	if q.busy {
+		q.again = true
+		return
+	}
+	q.busy, q.again = true, false
 	s.workers.Go(func() { s.drain(device, q) })
 }
 
@@ -262,28 +310,44 @@ func (s *Service) drain(device string, q *queue) {
 	}
 	for {
 		d, connected := s.opts.Find(device)
-		w := s.pop(device, q, connected)
-		if w == nil {
+		w, more := s.pop(device, q, connected)
+		switch {
+		case !more:
 			return
+		case w == nil:
+		case connected:
+			s.end(w, deliver(s.ctx, d, w.request))
+		default:
+			s.end(w, absent(device))
 		}
-		s.end(w, deliver(s.ctx, d, w.request))
 	}
 }
 
-// pop takes the next command, or ends the draining.
-func (s *Service) pop(device string, q *queue, connected bool) *waiting {
+// pop takes the next command; of a device that is not connected, the next that
+// does not wait for it. More is false when the draining has ended; no command and
+// more means that the device has to be looked for again.
+func (s *Service) pop(device string, q *queue, connected bool) (w *waiting, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !connected || len(q.waiting) == 0 || s.closed {
-		q.busy = false
-		if len(q.waiting) == 0 {
-			delete(s.queues, device)
-		}
-		return nil
+	i := 0
+	if !connected {
+		i = slices.IndexFunc(q.waiting, func(w *waiting) bool { return w.request.QueueSeconds == 0 })
 	}
-	w := q.waiting[0]
-	q.waiting = q.waiting[1:]
+	switch {
+	case len(q.waiting) == 0 || s.closed:
+		q.busy = false
+		delete(s.queues, device)
+		return nil, false
+	case i < 0 && q.again:
+		q.again = false
+		return nil, true
+	case i < 0:
+		q.busy = false
+		return nil, false
+	}
+	w = q.waiting[i]
+	q.waiting = slices.Delete(q.waiting, i, i+1)
 	s.count--
 	w.timer.Stop()
-	return w
+	return w, true
 }

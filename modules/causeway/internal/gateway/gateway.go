@@ -105,7 +105,11 @@ func New(opts Options) (*Gateway, error) {
 	g.devices = twin.NewDevices(g.pushDesired, g.reported.Changed)
 	g.desired = twin.New(twin.Options{
 		Hub: g.hub, Merge: config.MergePatch, Apply: g.applyDesired, Fetched: g.reported.Fetched,
-		Failed: func(err error) { g.log.Warn().Err(err).Msg("twin not in step") },
+		Failed: func(err error) {
+			if g.hub.Connected() { // otherwise it is fetched when the hub is back
+				g.log.Warn().Err(err).Msg("twin not in step")
+			}
+		},
 	})
 	g.table.Present = func(device string) {
 		g.commands.Wake(device)

@@ -23,8 +23,6 @@ const (
 	inputCommands = "commands"
 	// outputResults carries the ends of commands that nobody waits for.
 	outputResults = "results"
-	// resultTimeout bounds handing a result to the uplink.
-	resultTimeout = 30 * time.Second
 	// desiredTimeout is how long a device has to confirm desired values.
 	desiredTimeout = 30 * time.Second
 )
@@ -112,13 +110,11 @@ func (g *Gateway) commandEnded(r command.Request, id string, a command.Answer) {
 		g.log.Error().Err(err).Str("device", r.DeviceID).Msg("command result cannot be encoded")
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), resultTimeout)
-	defer cancel()
-	err = g.uplink.Send(ctx, &message.Message{
+	err = g.uplink.TrySend([]message.Message{{
 		Device: r.DeviceID, Listener: inputCommands, Codec: "causeway", Output: outputResults,
 		Epoch: uint64(g.began.UnixMilli()), Seq: g.results.Add(1), //nolint:gosec // a time after 1970
 		Body: body, ContentType: "application/json", ContentEncoding: "utf-8", Created: time.Now(),
-	}, resultReceipt{g, r.DeviceID})
+	}}, resultReceipt{g, r.DeviceID})
 	if err != nil {
 		g.log.Error().Err(err).Str("device", r.DeviceID).Str("command", r.Command).Msg("command result lost")
 	}

@@ -21,7 +21,9 @@ type batch struct {
 	order    uint64    // the number of its first member among all messages of the uplink
 	began    time.Time // when it got its first member
 	sent     time.Time // when it was last put on the wire
-	tries    int       // how often it was refused with a condition that may pass
+	tries    int       // how often it was refused with a condition that will pass
+	faults   int       // how often it met an internal error of the hub, alone
+	faulted  time.Time // the first time
 	entry    *entry    // where it is on disk, nil for nowhere
 	safe     bool      // it is on disk: its receipts are settled
 
@@ -85,22 +87,20 @@ func (b *batch) settle(err error) {
 	}
 }
 
-// split moves the second half into other, which is empty. It is for batches of
-// two members and more.
-func (b *batch) split(other *batch) {
-	half := b.len() / 2
-	from := b.start(half)
+// splitAt moves the members from the given one on into other, which is empty.
+func (b *batch) splitAt(at int, other *batch) {
+	from := b.start(at)
 	other.bytes = append(other.bytes, b.bytes[from:]...)
-	for _, end := range b.ends[half:] {
+	for _, end := range b.ends[at:] {
 		other.ends = append(other.ends, end-from)
 	}
-	other.receipts = append(other.receipts, b.receipts[half:]...)
-	other.order, other.began = b.order+uint64(half), b.began //nolint:gosec // half a batch is not negative
+	other.receipts = append(other.receipts, b.receipts[at:]...)
+	other.order, other.began = b.order+uint64(at), b.began //nolint:gosec // a count is not negative
 	if other.entry, other.safe = b.entry, b.safe; b.entry != nil {
 		b.entry.left++
 	}
-	clear(b.receipts[half:])
-	b.bytes, b.ends, b.receipts = b.bytes[:from], b.ends[:half], b.receipts[:half]
+	clear(b.receipts[at:])
+	b.bytes, b.ends, b.receipts = b.bytes[:from], b.ends[:at], b.receipts[:at]
 }
 
 func (b *batch) reset() {
@@ -108,5 +108,6 @@ func (b *batch) reset() {
 	clear(b.members)
 	b.bytes, b.ends, b.receipts, b.members = b.bytes[:0], b.ends[:0], b.receipts[:0], b.members[:0]
 	b.order, b.began, b.sent, b.tries = 0, time.Time{}, time.Time{}, 0
+	b.faults, b.faulted = 0, time.Time{}
 	b.wire, b.receipt, b.entry, b.safe = amqp.Message{}, amqp.SendReceipt{}, nil, false
 }

@@ -42,6 +42,8 @@ type connection struct {
 	twin    *twinLinks
 	methods *methodLinks
 	expiry  time.Time // of the token last put
+	// accepted is when the hub last accepted a batch; owned by settle.
+	accepted time.Time
 }
 
 // connect dials and attaches in the order of the SDKs. On failure nothing is

@@ -16,6 +16,9 @@ func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
 	if wait := u.hold.Sub(now); wait > 0 {
 		return nil, wait
 	}
+	if u.mustWait() {
+		return nil, 0
+	}
 	if len(u.ready) > 0 {
 		b := u.ready[0]
 		u.ready = slices.Delete(u.ready, 0, 1) // keeps its memory; some 70 batches at most by default
@@ -26,7 +29,8 @@ func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
 	if b.len() == 0 || u.disk.spooling { // by way of the disk
 		return nil, 0
 	}
-	if wait := u.opts.Linger - now.Sub(b.began); len(u.flying) > 0 && !u.freed && wait > 0 {
+	full := len(b.bytes) >= u.opts.BatchBytes
+	if wait := u.opts.Linger - now.Sub(b.began); len(u.flying) > 0 && !u.freed && !full && wait > 0 {
 		return nil, wait
 	}
 	u.freed = false
@@ -70,6 +74,7 @@ func (u *Uplink) again(b *batch, pause time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.landed(b)
+	u.beCareful(b)
 	u.enqueue(b)
 	if until := time.Now().Add(pause); until.After(u.hold) {
 		u.hold = until
@@ -83,12 +88,28 @@ func (u *Uplink) halve(b *batch) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.landed(b)
+	u.beCareful(b)
 	other := u.take()
-	b.split(other)
+	b.splitAt(b.len()/2, other)
 	b.tries = 0
 	u.enqueue(b)
 	u.enqueue(other)
 	u.signal()
+}
+
+// beCareful has the messages of a refused batch sent again one batch at a time:
+// with the next one in flight already, its own messages would overtake those that
+// are refused once more.
+func (u *Uplink) beCareful(b *batch) {
+	u.careful = max(u.careful, b.order+uint64(b.len())) //nolint:gosec // a count
+}
+
+// mustWait tells whether something refused is on its way again, alone.
+func (u *Uplink) mustWait() bool {
+	if u.careful > 0 && len(u.flying) == 0 && (len(u.ready) == 0 || u.ready[0].order >= u.careful) {
+		u.careful = 0
+	}
+	return u.careful > 0 && len(u.flying) > 0
 }
 
 // enqueue inserts by the order in which the messages were taken.

@@ -13,11 +13,13 @@ import (
 
 // refusal makes the error of a batch of one message that the hub refuses: the
 // message is read back from its bytes, since nobody else has kept it.
-func refusal(b *batch, reason error) *message.Refused {
-	m, err := readMessage(b.bytes)
+func refusal(b *batch, reason error) *message.Refused { return refusalOf(b.bytes, reason) }
+
+func refusalOf(encoded []byte, reason error) *message.Refused {
+	m, err := readMessage(encoded)
 	if err != nil {
 		reason = fmt.Errorf("%w (and it cannot be read back: %w)", reason, err)
-		m = &message.Message{Body: slices.Clone(b.bytes)}
+		m = &message.Message{Body: slices.Clone(encoded)}
 	}
 	return &message.Refused{Message: m, Reason: reason}
 }

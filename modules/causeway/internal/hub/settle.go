@@ -16,9 +16,9 @@ const (
 	// pauseThrottled is how long nothing is sent after a throttling refusal; it
 	// grows with each refusal of the same batch to at most 32 times as much.
 	pauseThrottled = 100 * time.Millisecond
-	// refusalTries is how often a lone message is sent again after
-	// amqp:internal-error, the hub's word for any fault of its own as well as for a
-	// message that it cannot read.
+	// refusalTries is how often a lone message meets amqp:internal-error before it is
+	// taken for the message's own fault: that is the hub's word for any fault of its
+	// own, a full disk for example, as well as for a message that it cannot read.
 	refusalTries = 3
 )
 
@@ -89,6 +89,7 @@ func (c *connection) land(ctx context.Context, b *batch) error {
 	messages, inFlight, condition := b.len(), time.Since(b.sent), ""
 	switch s := state.(type) {
 	case *amqp.StateAccepted:
+		c.accepted = time.Now()
 		c.hub.uplink.accepted(b)
 	case *amqp.StateRejected:
 		condition = string(conditionOf(s))
@@ -109,8 +110,7 @@ func (c *connection) rejected(b *batch, s *amqp.StateRejected) error {
 	switch cond := conditionOf(s); cond {
 	case condThrottled, condTimeout, amqp.ErrCondResourceLimitExceeded:
 		b.tries++
-		pause := pauseThrottled << min(b.tries-1, 5)
-		u.again(b, pause)
+		u.again(b, pauseThrottled<<min(b.tries-1, 5))
 		return nil
 	case amqp.ErrCondUnauthorizedAccess:
 		return fmt.Errorf("batch rejected: %w", s.Error)
@@ -119,8 +119,8 @@ func (c *connection) rejected(b *batch, s *amqp.StateRejected) error {
 			u.halve(b)
 			return nil
 		}
-		if b.tries++; cond == amqp.ErrCondInternalError && b.tries < refusalTries {
-			u.again(b, pauseThrottled)
+		if cond == amqp.ErrCondInternalError && c.maybeTheHubs(b) {
+			u.again(b, pauseThrottled<<min(b.faults-1, 5))
 			return nil
 		}
 		r := refusal(b, rejection(s))
@@ -128,6 +128,15 @@ func (c *connection) rejected(b *batch, s *amqp.StateRejected) error {
 		u.refused(b, r)
 		return nil
 	}
+}
+
+// maybeTheHubs tells whether an internal error may be the hub's own: it was seen
+// only a few times, or the hub has accepted nothing else since the first.
+func (c *connection) maybeTheHubs(b *batch) bool {
+	if b.faults++; b.faults == 1 {
+		b.faulted = time.Now()
+	}
+	return b.faults < refusalTries || !c.accepted.After(b.faulted)
 }
 
 func conditionOf(s *amqp.StateRejected) amqp.ErrCond {

@@ -91,9 +91,9 @@ func (m *spillModel) boot() {
 func (m *spillModel) Send(t *rapid.T) {
 	device := "d" + strconv.Itoa(rapid.IntRange(0, 3).Draw(t, "device"))
 	n := &told{device: device, seq: m.seq[device] + 1}
-	err := m.u.TrySend(&message.Message{
+	err := m.u.TrySend([]message.Message{{
 		Device: device, Seq: uint64(n.seq), Body: []byte(fmt.Sprintf("%s %d", device, n.seq)),
-	}, n)
+	}}, n)
 	if err == nil {
 		m.seq[device]++
 		m.receipts = append(m.receipts, n)

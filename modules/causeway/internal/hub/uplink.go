@@ -15,6 +15,13 @@ import (
 // (Constants.MaxMessageSize, 256 KiB), less room for what it adds itself.
 const messageLimit = 262144 - 1024
 
+// errTooLarge is why the uplink itself refuses a message.
+var errTooLarge = fmt.Errorf("more than the %d bytes that the hub takes", messageLimit)
+
+// outcomeLimit is how large a batch may grow to keep one outcome whole: below the
+// edge hub's bound for a transfer (600 KiB), with room for one more message.
+const outcomeLimit = 300_000
+
 // UplinkOptions bound the uplink. Zero values mean the defaults.
 type UplinkOptions struct {
 	// BatchBytes is the size at which a batch is full. Default 60,000: one AMQP
@@ -73,6 +80,7 @@ type Uplink struct {
 	freed   bool // a settlement freed the window: what is open may leave
 	closed  bool
 	order   uint64    // of the message taken last
+	careful uint64    // up to this order, one batch at a time
 	hold    time.Time // nothing is sent before: the hub asked for patience
 	waiters []chan struct{}
 	disk    spill
@@ -88,12 +96,14 @@ func NewUplink(opts UplinkOptions) *Uplink {
 	return u
 }
 
-// Send takes a message, waiting while the queue is full until ctx ends. The
-// receipt is settled exactly once if and only if Send returns nil. Errors are
-// message.ErrRefused (too large), message.ErrClosed and ctx's.
-func (u *Uplink) Send(ctx context.Context, m *message.Message, r message.Receipt) error {
+// Send takes the messages of one outcome, waiting while the queue is full until
+// ctx ends. Either all of them are taken, and the receipt is settled once for each,
+// or none and Send returns message.ErrClosed or ctx's error. They travel in one
+// transfer, so that the hub judges them together; a message that is too large is
+// refused by itself.
+func (u *Uplink) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
 	for {
-		err := u.try(m, r)
+		err := u.try(outcome, r)
 		if !errors.Is(err, message.ErrFull) {
 			return err
 		}
@@ -105,65 +115,87 @@ func (u *Uplink) Send(ctx context.Context, m *message.Message, r message.Receipt
 
 // TrySend is Send without waiting: message.ErrFull when the queue is at its bound.
 // Its callers cannot wait, so the disk, where there is one, makes room from then on.
-func (u *Uplink) TrySend(m *message.Message, r message.Receipt) error {
-	err := u.try(m, r)
+func (u *Uplink) TrySend(outcome []message.Message, r message.Receipt) error {
+	err := u.try(outcome, r)
 	if errors.Is(err, message.ErrFull) {
 		u.Force()
 	}
 	return err
 }
 
-func (u *Uplink) try(m *message.Message, r message.Receipt) error {
+func (u *Uplink) try(outcome []message.Message, r message.Receipt) error {
+	tooLarge, err := u.admit(outcome, r)
+	for i := range tooLarge {
+		r.Settled(refusalOf(appendMessage(nil, tooLarge[i]), errTooLarge))
+	}
+	return err
+}
+
+// admit encodes the messages into the open batch and returns those that are too
+// large for the hub.
+func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge []*message.Message, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.closed {
-		return message.ErrClosed
+		return nil, message.ErrClosed
 	}
 	if u.bytes >= u.opts.QueueBytes {
-		return message.ErrFull
+		return nil, message.ErrFull
 	}
-	b := u.open
-	before := len(b.bytes)
-	b.add(m, r)
-	size := len(b.bytes) - before
-	if size > messageLimit {
-		b.undo()
-		return fmt.Errorf("%w: %d bytes encoded, the hub takes %d", message.ErrRefused, size, messageLimit)
+	first, idle := u.open.len(), u.open.len() == 0
+	for i := range outcome {
+		before := len(u.open.bytes)
+		u.open.add(&outcome[i], r)
+		size := len(u.open.bytes) - before
+		if size > messageLimit {
+			u.open.undo()
+			tooLarge = append(tooLarge, &outcome[i])
+			continue
+		}
+		u.bytes += size
+		u.count++
+		u.order++
+		if len(u.open.bytes) > u.opts.BatchBytes {
+			first, idle = u.seal(first), true
+		}
+		if u.open.len() == 1 {
+			u.open.began, u.open.order = time.Now(), u.order
+		}
 	}
-	if before > 0 && len(b.bytes) > u.opts.BatchBytes {
-		u.moveLast(b)
-	}
-	u.order++
-	if u.open.len() == 1 {
-		u.open.began, u.open.order = time.Now(), u.order
-	}
-	u.bytes += size
-	u.count++
 	switch {
 	case u.disk.spooling:
 		u.signalDisk()
-	case len(u.ready) > 0 || len(u.flying) == 0 || u.open.len() == 1:
+	case len(u.ready) > 0 || len(u.flying) == 0 || idle:
 		u.signal()
 	}
-	return nil
+	return tooLarge, nil
 }
 
-// moveLast seals a batch that its last member made too large, and opens the next
-// one with that member.
-func (u *Uplink) moveLast(b *batch) {
-	next := u.take()
+// seal closes a batch that has grown too large and opens the next one with the
+// members from first on, which are of one outcome. An outcome that is too large by
+// itself stays whole as far as a transfer carries it. It returns where the outcome
+// begins in the open batch.
+func (u *Uplink) seal(first int) int {
+	b := u.open
 	last := b.len() - 1
-	from := b.start(last)
-	next.bytes = append(next.bytes, b.bytes[from:]...)
-	next.ends = append(next.ends, len(next.bytes))
-	next.receipts = append(next.receipts, b.receipts[last])
-	b.undo()
+	switch {
+	case first > 0: // the outcome moves as a whole
+	case len(b.bytes) <= max(outcomeLimit, u.opts.BatchBytes) || last == 0:
+		return first
+	default:
+		first = last
+	}
+	next := u.take()
+	moved := uint64(b.len() - first) //nolint:gosec // a count
+	b.splitAt(first, next)
+	next.began, next.order = time.Now(), u.order-moved+1
 	if u.disk.spooling {
 		u.disk.aside = append(u.disk.aside, b)
 	} else {
 		u.ready = append(u.ready, b)
 	}
 	u.open = next
+	return 0
 }
 
 // waitForRoom waits until something was settled. The channel comes from the

@@ -24,9 +24,12 @@ func telemetry(body string) *message.Message {
 	}
 }
 
+// one is an outcome of one message.
+func one(body string) []message.Message { return []message.Message{*telemetry(body)} }
+
 func mustSend(tb testing.TB, u *Uplink, body string) {
 	tb.Helper()
-	if err := u.TrySend(telemetry(body), ignored{}); err != nil {
+	if err := u.TrySend(one(body), ignored{}); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -114,7 +117,7 @@ func TestSendWaitsWhileTheQueueIsFull(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				sent := make(chan error, 1)
-				go func() { sent <- u.Send(ctx, telemetry("waits"), ignored{}) }()
+				go func() { sent <- u.Send(ctx, one("waits"), ignored{}) }()
 				synctest.Wait()
 				select {
 				case err := <-sent:
@@ -140,7 +143,7 @@ func TestManyWaitersAllGetTheirTurn(t *testing.T) {
 		const senders = 50
 		sent := make(chan error, senders)
 		for range senders {
-			go func() { sent <- u.Send(t.Context(), telemetry("waits"), ignored{}) }()
+			go func() { sent <- u.Send(t.Context(), one("waits"), ignored{}) }()
 		}
 		for range senders {
 			synctest.Wait()
@@ -200,8 +203,9 @@ func TestDrainWaitsForTheLastSettlement(t *testing.T) {
 // connection do.
 func throughUplink(tb testing.TB, u *Uplink, m *message.Message, r message.Receipt, messages int) {
 	tb.Helper()
+	outcome := []message.Message{*m}
 	for i := range messages {
-		if err := u.TrySend(m, r); err != nil {
+		if err := u.TrySend(outcome, r); err != nil {
 			tb.Fatal(err)
 		}
 		if i%1000 != 999 {
@@ -239,4 +243,35 @@ func BenchmarkUplink(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	throughUplink(b, u, m, r, b.N)
+}
+
+func TestAnOutcomeTravelsInOneTransfer(t *testing.T) {
+	u := NewUplink(UplinkOptions{BatchBytes: 1000})
+	outcome := func(n, size int) []message.Message {
+		list := make([]message.Message, n)
+		for i := range list {
+			list[i] = message.Message{Device: "d", Seq: uint64(i), Body: make([]byte, size)}
+		}
+		return list
+	}
+	send := func(list []message.Message) {
+		t.Helper()
+		if err := u.TrySend(list, ignored{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(outcome(1, 600))
+	send(outcome(3, 200))
+	send(outcome(9, 200)) // more than a batch, and still one outcome
+	send(outcome(10, 100_000))
+	for i, want := range []int{1, 3, 9, 2, 2, 2, 2, 2} { // the last outcome is more than a transfer carries
+		b := mustNext(t, u)
+		if b.len() != want {
+			t.Errorf("transfer %d carries %d messages, want %d", i, b.len(), want)
+		}
+		if len(b.bytes) > 614_400 {
+			t.Errorf("transfer %d has %d bytes, the hub takes 614,400", i, len(b.bytes))
+		}
+		u.accepted(b)
+	}
 }

@@ -35,13 +35,40 @@ type Message struct {
 // Property is one application property.
 type Property struct{ Name, Value string }
 
-// AppendID appends the message id: device, epoch in base 36, sequence.
+// idDevice bounds the device's part of a message id: IoT Hub takes ids of at most
+// 128 ASCII characters.
+const idDevice = 96
+
+// AppendID appends the message id: device, epoch in base 36, sequence. A device
+// name that is too long for it, or no plain ASCII, is there as its 64-bit FNV-1a.
 func (m *Message) AppendID(dst []byte) []byte {
-	dst = append(dst, m.Device...)
+	if len(m.Device) <= idDevice && plain(m.Device) {
+		dst = append(dst, m.Device...)
+	} else {
+		dst = appendUint36(append(dst, '#'), hash(m.Device))
+	}
 	dst = append(dst, '-')
 	dst = appendUint36(dst, m.Epoch)
 	dst = append(dst, '-')
 	return appendUint36(dst, m.Seq)
+}
+
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// hash is FNV-1a (RFC 9923), by hand because the library's allocates.
+func hash(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
 }
 
 func appendUint36(dst []byte, v uint64) []byte {

@@ -26,8 +26,11 @@ func (r *Refused) Unwrap() []error { return []error{ErrRefused, r.Reason} }
 // AppendID writes it.
 func ParseID(device, id string) (epoch, seq uint64, err error) {
 	const base = 36
-	head, tail, ok := strings.Cut(strings.TrimPrefix(id, device+"-"), "-")
-	if ok && strings.HasPrefix(id, device+"-") {
+	m := Message{Device: device}
+	prefix := strings.TrimSuffix(string(m.AppendID(nil)), "0-0") // of epoch 0 and sequence 0
+	rest, ok := strings.CutPrefix(id, prefix)
+	head, tail, two := strings.Cut(rest, "-")
+	if ok && two {
 		if epoch, err = strconv.ParseUint(head, base, 64); err == nil {
 			seq, err = strconv.ParseUint(tail, base, 64)
 		}

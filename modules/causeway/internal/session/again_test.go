@@ -64,7 +64,7 @@ func TestAMessageThatIsRefusedBeforeTheHubIsCarried(t *testing.T) {
 		r := newRig(t)
 		r.uplink.refusing = func(body string) error {
 			if body == "large" {
-				return message.ErrRefused
+				return &message.Refused{Message: &message.Message{Device: "t-1", Body: []byte(body)}, Reason: errors.New("large")}
 			}
 			return nil
 		}

@@ -13,12 +13,16 @@ import (
 // settling is an uplink that settles at once and keeps nothing.
 type settling struct{}
 
-func (settling) Send(_ context.Context, _ *message.Message, r message.Receipt) error {
-	r.Settled(nil)
-	return nil
+func (u settling) Send(_ context.Context, outcome []message.Message, r message.Receipt) error {
+	return u.TrySend(outcome, r)
 }
 
-func (settling) TrySend(_ *message.Message, r message.Receipt) error { r.Settled(nil); return nil }
+func (settling) TrySend(outcome []message.Message, r message.Receipt) error {
+	for range outcome {
+		r.Settled(nil)
+	}
+	return nil
+}
 
 // mute observes nothing.
 type mute struct{}

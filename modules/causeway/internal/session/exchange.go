@@ -10,10 +10,6 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
-// exchangesKept bounds the memory that a session keeps for its next
-// acknowledgements; more are made when a device sends without waiting.
-const exchangesKept = 16
-
 // exchangesWaiting bounds the acknowledgements that wait for the hub. With a hub
 // that answers after 20 ms it lets one device send 100,000 frames a second; with
 // one that is away, a device that goes on sending what needs no hub (keep-alives)
@@ -38,24 +34,20 @@ type acknowledgements struct {
 
 	mu         sync.Mutex
 	head, tail *exchange
-	free       *exchange
-	kept       int
 	waiting    int           // from head to tail
 	empty      chan struct{} // closed when the queue is empty; nil when nobody waits
 	roomy      chan struct{} // closed when half of the queue is free; nil when nobody waits
 	last       string        // why the link is to be closed once the queue is empty
 }
 
-// take returns an unused exchange.
+// take returns an unused exchange. All sessions of a listener share a pool of them:
+// a device that streams has some thousand outstanding, and most have none.
 func (a *acknowledgements) take() *exchange {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	e := a.free
+	e, _ := a.profile.exchanges.Get().(*exchange)
 	if e == nil {
-		return &exchange{acks: a}
+		e = new(exchange)
 	}
-	a.free, a.kept = e.next, a.kept-1
-	e.next = nil
+	e.acks, e.next = a, nil
 	return e
 }
 
@@ -134,7 +126,7 @@ func (a *acknowledgements) report(err error) {
 	}
 	f := Fault{Kind: FaultRefused, Link: a.link, Err: err}
 	if r, ok := errors.AsType[*message.Refused](err); ok {
-		f.Device = r.Message.Device
+		f.Device, f.Message = r.Message.Device, r.Message
 	}
 	a.profile.Observer.Fault(f)
 }
@@ -148,11 +140,8 @@ func (a *acknowledgements) release() {
 		}
 		a.waiting--
 		a.answer(e)
-		e.next = nil
-		if a.kept < exchangesKept {
-			e.next, a.free = a.free, e
-			a.kept++
-		}
+		e.acks, e.next = nil, nil
+		a.profile.exchanges.Put(e)
 	}
 	if a.roomy != nil && a.waiting <= exchangesWaiting/2 {
 		close(a.roomy)

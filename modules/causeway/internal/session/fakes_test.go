@@ -86,25 +86,44 @@ type fakeUplink struct {
 	room     chan struct{} // ends the waiting of Send
 }
 
-func (u *fakeUplink) TrySend(m *message.Message, r message.Receipt) error {
+func (u *fakeUplink) TrySend(outcome []message.Message, r message.Receipt) error {
+	refused, err := u.admit(outcome, r)
+	for _, err := range refused {
+		r.Settled(err)
+	}
+	return err
+}
+
+// admit takes all messages, but for those that are refused for good, or none.
+func (u *fakeUplink) admit(outcome []message.Message, r message.Receipt) (refused []error, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.full {
-		return message.ErrFull
+		return nil, message.ErrFull
 	}
-	if u.refusing != nil {
-		if err := u.refusing(string(m.Body)); err != nil {
-			return err
+	errs := make([]error, len(outcome))
+	for i := range outcome {
+		if u.refusing != nil {
+			errs[i] = u.refusing(string(outcome[i].Body))
+		}
+		if errs[i] != nil && !errors.Is(errs[i], message.ErrRefused) {
+			return nil, errs[i]
 		}
 	}
-	u.bodies, u.receipts = append(u.bodies, string(m.Body)), append(u.receipts, r)
-	u.devices, u.seqs = append(u.devices, m.Device), append(u.seqs, m.Seq)
-	return nil
+	for i, m := range outcome {
+		if errs[i] != nil {
+			refused = append(refused, errs[i])
+			continue
+		}
+		u.bodies, u.receipts = append(u.bodies, string(m.Body)), append(u.receipts, r)
+		u.devices, u.seqs = append(u.devices, m.Device), append(u.seqs, m.Seq)
+	}
+	return refused, nil
 }
 
-func (u *fakeUplink) Send(ctx context.Context, m *message.Message, r message.Receipt) error {
+func (u *fakeUplink) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
 	for {
-		err := u.TrySend(m, r)
+		err := u.TrySend(outcome, r)
 		if !errors.Is(err, message.ErrFull) {
 			return err
 		}

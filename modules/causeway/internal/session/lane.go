@@ -15,7 +15,7 @@ import (
 type lane struct {
 	session *Session
 	out     codec.Outcome
-	msg     message.Message
+	msgs    []message.Message
 	wrapped []byte
 	device  string // bound last, to skip the lookup
 	moves   uint64 // of the table, when it was bound
@@ -103,27 +103,35 @@ func (l *lane) deliver(ctx context.Context, at time.Time) error {
 	return err
 }
 
-// hand gives the messages to the uplink, in order. An error says that nothing can
-// be handed over any more.
-func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) error {
+// hand gives the messages to the uplink, all or none. An error says that nothing
+// can be handed over any more.
+func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) (err error) {
 	s, out := l.session, &l.out
+	l.msgs = l.msgs[:0]
 	for i := range out.Messages {
-		err := l.send(ctx, &out.Messages[i], receipt, at)
-		if err != nil {
-			l.lost(receipt, err)
-		}
-		if err == nil || errors.Is(err, message.ErrRefused) {
-			s.present.Store(true)
-			continue
-		}
-		// The rest is not offered, so that the order holds when the device sends it again.
-		for range len(out.Messages) - i - 1 {
+		if err := l.envelope(&out.Messages[i], at); err != nil {
+			last := len(l.msgs) - 1
+			s.report(Fault{Kind: FaultIdentity, Err: err, Message: &l.msgs[last]})
+			l.msgs = l.msgs[:last]
 			receipt.Settled(&handled{err})
 		}
-		if stopped(err) {
-			return &ending{reason: "gateway-stopped"}
-		}
+	}
+	if len(l.msgs) == 0 {
 		return nil
+	}
+	if l.hasty {
+		err = s.profile.Uplink.TrySend(l.msgs, receipt)
+	} else {
+		err = s.profile.Uplink.Send(ctx, l.msgs, receipt)
+	}
+	if err == nil {
+		s.present.Store(true)
+		s.profile.Observer.Sent(len(l.msgs))
+		return nil
+	}
+	l.lost(receipt, err)
+	if stopped(err) {
+		return &ending{reason: "gateway-stopped"}
 	}
 	return nil
 }
@@ -148,17 +156,15 @@ func (l *lane) exchange(at time.Time) (e *exchange, err error) {
 	return e, nil
 }
 
-// lost reports and settles a message that the uplink did not take. At the end of
-// the link or the gateway nothing is lost that the device was not told of.
+// lost reports and settles what the uplink did not take. At the end of the link or
+// the gateway nothing is lost that the device was not told of.
 func (l *lane) lost(r message.Receipt, err error) {
-	_, acknowledged := r.(*exchange)
-	switch {
-	case errors.Is(err, message.ErrRefused):
-		l.session.report(Fault{Kind: FaultRefused, Err: err, Message: &l.msg})
-	case !acknowledged || !stopped(err):
+	if _, acknowledged := r.(*exchange); !acknowledged || !stopped(err) {
 		l.session.fault(FaultDropped, err)
 	}
-	r.Settled(&handled{err})
+	for range l.msgs {
+		r.Settled(&handled{err})
+	}
 }
 
 // handled marks a failure that has been reported where it happened.
@@ -167,7 +173,8 @@ type handled struct{ err error }
 func (h *handled) Error() string { return h.err.Error() }
 func (h *handled) Unwrap() error { return h.err }
 
-// speaker is the device that a message is of. The session comes to speak for it
+// speaker is the device that a message is of. A link that speaks for several brings
+// each of them in by the same rule as a login. The session comes to speak for it
 // when it did not before, or when another session may have taken it meanwhile.
 func (l *lane) speaker(named string) (string, error) {
 	s, device := l.session, named
@@ -181,30 +188,32 @@ func (l *lane) speaker(named string) (string, error) {
 	if err := checkDevice(device); err != nil {
 		return "", fmt.Errorf("%w: %w", message.ErrRefused, err)
 	}
+	if id := s.identity.Load(); named != "" && (id == nil || *id != named) && !s.profile.Admit(named) {
+		return "", fmt.Errorf("device %q: %w: %w", named, message.ErrRefused, codec.ErrRefused)
+	}
 	s.bind(device)
 	l.device, l.moves = device, moves
 	return device, nil
 }
 
-// send fills the envelope and hands it to the uplink. A datagram never waits.
-func (l *lane) send(ctx context.Context, m *codec.Message, r message.Receipt, at time.Time) error {
+// envelope puts a message into its envelope, the next of l.msgs. An error says that
+// its device may not speak here; the envelope is then without device and id.
+func (l *lane) envelope(m *codec.Message, at time.Time) error {
 	s := l.session
+	if n := len(l.msgs); n < cap(l.msgs) {
+		l.msgs = l.msgs[:n+1]
+	} else {
+		l.msgs = append(l.msgs, message.Message{})
+	}
+	e := &l.msgs[len(l.msgs)-1]
+	s.profile.envelope(e, m, at)
 	device, err := l.speaker(m.Device)
-	s.profile.envelope(&l.msg, m, at)
-	l.msg.Device, l.msg.Epoch, l.msg.Seq = device, s.epoch, s.seq.Add(1)
 	if err != nil {
 		return err
 	}
-	s.profile.Router.Apply(&l.msg)
-	if l.hasty {
-		err = s.profile.Uplink.TrySend(&l.msg, r)
-	} else {
-		err = s.profile.Uplink.Send(ctx, &l.msg, r)
-	}
-	if err == nil {
-		s.profile.Observer.Sent(1)
-	}
-	return err
+	e.Device, e.Epoch, e.Seq = device, s.epoch, s.seq.Add(1)
+	s.profile.Router.Apply(e)
+	return nil
 }
 
 // envelope fills in what a message of this listener has besides device and id.

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -34,7 +35,8 @@ type Profile struct {
 	// Device is the fixed device id, empty for none: then a message without one
 	// carries the listener's name.
 	Device string
-	// Admit tells whether a device that names itself may come in.
+	// Admit tells whether a device that names itself, by a login or in a message, may
+	// come in.
 	Admit func(device string) bool
 	// FrameBytes bounds a frame. LoginBytes and LoginTime bound what comes before
 	// the first identity or message; Idle is the longest time without a frame.
@@ -45,13 +47,17 @@ type Profile struct {
 	Router   Router
 	Table    *Table
 	Observer Observer
+
+	exchanges sync.Pool // of *exchange
 }
 
-// Uplink is the way up, see package hub. A nil error means that the receipt will
-// be settled exactly once.
+// Uplink is the way up, see package hub. It takes all messages of an outcome or
+// none; with a nil error the receipt will be settled exactly once for each. The
+// messages are borrowed until the call returns.
 type Uplink interface {
-	Send(ctx context.Context, m *message.Message, r message.Receipt) error
-	TrySend(m *message.Message, r message.Receipt) error
+	// Send waits for room until ctx ends, TrySend returns message.ErrFull.
+	Send(ctx context.Context, outcome []message.Message, r message.Receipt) error
+	TrySend(outcome []message.Message, r message.Receipt) error
 }
 
 // Router chooses the output of a message and may add properties.

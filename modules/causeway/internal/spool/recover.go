@@ -2,9 +2,7 @@ package spool
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/hashicorp/raft-wal/segment"
@@ -17,16 +15,15 @@ func (s *Spool) recover() error {
 	if err != nil {
 		return err
 	}
-	head := uint64(1)
+	head, whole := uint64(1), false // whether there may be no gap before the next file
 	for i, info := range infos {
 		s.nextID = max(s.nextID, info.ID)
 		name := segment.FileName(info)
 		newest := i+1 == len(infos)
 		sc, err := scanFile(s.opts.Files, s.opts.Dir, name, info.BaseIndex, newest)
 		if err != nil {
-			if !errors.Is(err, os.ErrNotExist) {
-				s.opts.Observer.Damaged(name, 0, err)
-			}
+			s.opts.Observer.Damaged(name, 0, err)
+			whole = false
 			continue
 		}
 		emptyIsFine := newest
@@ -36,15 +33,33 @@ func (s *Spool) recover() error {
 			sc.cut(infos[i+1].BaseIndex)
 			emptyIsFine = infos[i+1].BaseIndex == info.BaseIndex
 		}
-		s.reportGap(sc.seg, head, i == 0)
+		if whole {
+			s.reportGap(sc.seg, head)
+		}
+		whole = true
 		s.reportScan(sc, emptyIsFine)
 		head = max(head, sc.head)
 		s.segs = append(s.segs, sc.seg)
 		s.next = max(s.next, sc.seg.base, sc.seg.end())
 	}
 	s.next = max(s.next, head)
+	if len(infos) > 0 {
+		s.secure(segment.FileName(infos[len(infos)-1]))
+	}
 	s.resume(head)
 	return nil
+}
+
+// secure syncs the file that was written last. What a killed process left in memory of
+// the system is found and delivered; it shall not be gone after a power failure while
+// later entries are there. Where that fails, as on a read-only disk, nothing is lost.
+func (s *Spool) secure(name string) {
+	f, err := s.opts.Files.OpenWriter(s.opts.Dir, name)
+	if err != nil {
+		return
+	}
+	_ = f.Sync()
+	f.Close()
 }
 
 // segmentFiles returns what the directory holds, in order.
@@ -68,8 +83,8 @@ func (s *Spool) segmentFiles() ([]types.SegmentInfo, error) {
 }
 
 // reportGap tells of entries that are in no file: segments were removed by others.
-func (s *Spool) reportGap(g *seg, head uint64, oldest bool) {
-	if from := max(s.next, head); !oldest && g.base > from {
+func (s *Spool) reportGap(g *seg, head uint64) {
+	if from := max(s.next, head); g.base > from {
 		s.opts.Observer.Damaged(fmt.Sprintf("entries %d to %d, their files are missing", from, g.base-1), 0, ErrDamaged)
 	}
 }
@@ -82,6 +97,7 @@ func (s *Spool) reportScan(sc *scan, emptyIsFine bool) {
 		s.opts.Observer.Damaged(sc.seg.name, 0, ErrDamaged)
 	}
 	for _, d := range sc.damages {
+		sc.seg.damaged = true
 		s.stats.Damaged += uint64(d.records)
 		s.opts.Observer.Damaged(fmt.Sprintf("entry %d in %s", d.index, sc.seg.name), d.records, ErrDamaged)
 	}

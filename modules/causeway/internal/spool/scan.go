@@ -82,9 +82,11 @@ func (sc *scan) run() {
 			sc.commits[1] = commit{at, binary.LittleEndian.Uint32(b[4:]), len(sc.seg.slots)}
 			continue
 		}
-		next := sc.resync(at + frameHead)
-		if len(b) >= frameHead && b[0] == segment.FrameEntry {
-			sc.headless(at, next)
+		next, empty := sc.resync(at)
+		if !empty {
+			sc.junk = true
+			// The frame, or the one behind it if this was a commit.
+			_ = sc.headless(at, next) || sc.headless(at+frameHead, next)
 		}
 		at = next
 	}
@@ -100,7 +102,6 @@ func (sc *scan) plausible(h header) bool {
 func (sc *scan) entry(at int64, h header) int64 {
 	for sc.seg.end() < h.index { // unreadable ones before it
 		sc.damages = append(sc.damages, damage{index: sc.seg.end()})
-		sc.seg.damaged = true
 		sc.seg.add(at, 0, 0, h.time)
 	}
 	sc.head = max(sc.head, h.head)
@@ -110,20 +111,20 @@ func (sc *scan) entry(at int64, h header) int64 {
 	return at
 }
 
-// headless notes an entry whose header is damaged. Its records may be sound; its
-// frame is not asked how long it is, for that is in the same sector.
-func (sc *scan) headless(at, next int64) {
+// headless notes an entry whose header is damaged, if any of its records is sound.
+// Its frame is not asked how long it is, for that is in the same sector.
+func (sc *scan) headless(at, next int64) bool {
 	index := sc.seg.end()
-	b := make([]byte, min(next-at-frameHead, entryLimit))
+	b := make([]byte, max(0, min(next-at-frameHead, entryLimit)))
 	n, _ := sc.file.ReadAt(b, at+frameHead) //nolint:errcheck // what cannot be read is damaged
 	records, lost := readRecords(nil, b[:n], index)
 	if len(records) == 0 {
-		return // if something follows, that shows the gap
+		return false // if something follows, that shows the gap
 	}
 	sc.damages = append(sc.damages, damage{index, lost})
-	sc.seg.damaged = true
 	sc.seg.add(at+frameHead, int64(n), len(records), sc.seg.time)
 	sc.seg.used = next
+	return true
 }
 
 // cutLoose deals with what was being written last: entries behind the last commit, or
@@ -180,27 +181,28 @@ func (sc *scan) verify(from int64, c commit) bool {
 	return sum == c.sum
 }
 
-// resync returns where the next frame of a sound entry is, the end of the file when
-// there is none.
-func (sc *scan) resync(from int64) int64 {
+// resync returns where the next frame of a sound entry is, behind the one that is not,
+// or the end of the file, and whether there are only zeros before it.
+func (sc *scan) resync(from int64) (next int64, empty bool) {
+	empty = true
 	for at := from; at < sc.size; {
 		b := sc.at(at, windowSize)
 		if len(b) == 0 {
 			break
 		}
-		sc.junk = sc.junk || !allZero(b)
+		empty = empty && allZero(b)
 		step := int64(len(b))
 		if i := bytes.Index(b, magic); i >= 0 {
-			if start := at + int64(i) - frameHead; i%8 == 0 && start >= from {
-				if h, ok := readHeader(sc.at(start+frameHead, headerSize)); ok && sc.plausible(h) {
-					return start
-				}
-			}
 			step = int64(i+8) &^ 7
+			start := at + int64(i) - frameHead
+			h, sound := readHeader(sc.at(start+frameHead, headerSize))
+			if sound && i%8 == 0 && start > from && sc.plausible(h) {
+				return start, empty
+			}
 		}
 		at += step
 	}
-	return sc.size
+	return sc.size, empty
 }
 
 // at returns up to n bytes of the file, fewer at its end; they are valid until the

@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -43,7 +46,9 @@ type Devices struct {
 // wanted is what one device is to be told, and what it said.
 type wanted struct {
 	desired   json.RawMessage
-	queued    bool
+	queued    bool // a worker has it, or will
+	again     bool // the device came while a worker had it
+	pushing   bool
 	settled   bool // the device has answered these values
 	confirmed json.RawMessage
 	failure   string
@@ -83,7 +88,11 @@ func (d *Devices) Present(id string) {
 
 func (d *Devices) enqueue(id string) {
 	w := d.wanted[id]
-	if w == nil || w.queued || w.settled {
+	if w == nil || w.settled {
+		return
+	}
+	if w.queued {
+		w.again = true
 		return
 	}
 	select {
@@ -134,27 +143,56 @@ func (d *Devices) pushAll(ctx context.Context) {
 func (d *Devices) pushOne(ctx context.Context, id string) {
 	d.mu.Lock()
 	w := d.wanted[id]
-	if w == nil {
+	if w == nil || w.settled || w.pushing {
 		d.mu.Unlock()
 		return
 	}
-	w.queued = false
+	w.pushing, w.again = true, false
 	d.mu.Unlock()
 	confirmed, err := d.push(ctx, id, w.desired)
-	if errors.Is(err, ErrAbsent) || ctx.Err() != nil {
-		return
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	w.pushing, w.queued = false, false
+	defer func() {
+		if w.again && d.wanted[id] == w {
+			d.enqueue(id)
+		}
+	}()
 	switch {
+	case errors.Is(err, ErrAbsent) || ctx.Err() != nil:
+		return
 	case err != nil:
-		w.failure = err.Error()
+		w.failure = strings.ToValidUTF8(err.Error()[:min(len(err.Error()), confirmedLimit)], "")
 	case len(confirmed) > confirmedLimit:
 		w.settled, w.confirmed, w.failure = true, nil, "the confirmed values are too large for the twin"
+	case !reportable(confirmed):
+		w.settled, w.confirmed, w.failure = true, nil, "the confirmed values have names that a twin cannot hold"
 	default:
 		w.settled, w.confirmed, w.failure = true, confirmed, ""
 	}
 	d.changed()
+}
+
+// reportable tells whether a twin takes the values: an object whose names hold none
+// of the characters that twins forbid. Otherwise the hub would refuse the whole
+// report because of one device.
+func reportable(confirmed json.RawMessage) bool {
+	if len(confirmed) == 0 {
+		return true
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(confirmed, &members) != nil || members == nil {
+		return false
+	}
+	for name, value := range members {
+		if name == "" || strings.ContainsAny(name, ".$# \t\r\n") {
+			return false
+		}
+		if value[0] == '{' && !reportable(value) {
+			return false
+		}
+	}
+	return true
 }
 
 // Report is the devices part of the reported properties.
@@ -163,13 +201,13 @@ func (d *Devices) Report() map[string]any {
 	defer d.mu.Unlock()
 	report := make(map[string]any, len(d.wanted))
 	size := 0
-	for id, w := range d.wanted {
-		entry := map[string]any{}
+	for _, id := range slices.Sorted(maps.Keys(d.wanted)) { // in order, so that what does not fit is always the same
+		w, entry := d.wanted[id], map[string]any{}
 		if len(w.confirmed) > 0 && json.Valid(w.confirmed) {
 			entry["reported"] = w.confirmed
 		}
 		if w.failure != "" {
-			entry["error"] = w.failure[:min(len(w.failure), confirmedLimit)]
+			entry["error"] = w.failure
 		}
 		if size += len(id) + len(w.confirmed) + len(w.failure); len(entry) > 0 && size <= confirmedInAll {
 			report[id] = entry

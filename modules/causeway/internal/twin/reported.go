@@ -32,8 +32,9 @@ type Reported struct {
 	failed func(error)
 	wake   chan struct{}
 
-	mu    sync.Mutex
-	known map[string]any // what the hub has; nil while that is not known
+	mu      sync.Mutex
+	known   map[string]any // what the hub has; nil while that is not known
+	fetches int            // how often the hub was asked
 }
 
 // NewReported makes a reporter. The source returns the whole description as
@@ -52,16 +53,15 @@ func (r *Reported) Changed() {
 
 // Fetched tells what the hub has, so that stale keys of an earlier life go away.
 func (r *Reported) Fetched(reported json.RawMessage) {
-	known := map[string]any{}
-	if len(reported) > 0 {
-		if err := json.Unmarshal(reported, &known); err != nil {
-			return // the next report brings the two together again
-		}
+	var known map[string]any
+	if err := json.Unmarshal(reported, &known); err != nil || known == nil {
+		known = map[string]any{} // nothing, or nothing that could be kept: everything is reported
 	}
 	delete(known, "$version")
 	delete(known, "$metadata")
 	r.mu.Lock()
 	r.known = known
+	r.fetches++
 	r.mu.Unlock()
 	r.Changed()
 }
@@ -94,7 +94,7 @@ func (r *Reported) Run(ctx context.Context) {
 // asked what it has.
 func (r *Reported) Flush(ctx context.Context) error {
 	r.mu.Lock()
-	known := r.known
+	known, fetches := r.known, r.fetches
 	r.mu.Unlock()
 	if known == nil {
 		return nil
@@ -119,18 +119,36 @@ func (r *Reported) Flush(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known = now
+	if r.fetches == fetches { // otherwise the hub was asked meanwhile, and the next report starts from its answer
+		r.known = now
+	}
 	return nil
 }
 
-// plain turns the description into maps, as JSON has them.
+// plain turns the description into maps, as JSON has them. Members that are null
+// go: in a twin they do not exist.
 func plain(description map[string]any) (map[string]any, error) {
 	b, err := json.Marshal(description)
 	if err != nil {
 		return nil, err
 	}
 	var out map[string]any
-	return out, json.Unmarshal(b, &out)
+	if err := json.Unmarshal(b, &out); err != nil {
+		return nil, err
+	}
+	dropNulls(out)
+	return out, nil
+}
+
+func dropNulls(object map[string]any) {
+	for key, value := range object {
+		switch v := value.(type) {
+		case nil:
+			delete(object, key)
+		case map[string]any:
+			dropNulls(v)
+		}
+	}
 }
 
 // difference is the merge patch (RFC 7396) that makes the old into the new.

@@ -70,6 +70,18 @@ func New() *Disk {
 	return &Disk{files: map[string]*inode{}, synced: map[string]*inode{}, left: -1}
 }
 
+// Clone returns a disk with the same files, all of them synced.
+func (d *Disk) Clone() *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := New()
+	for name, f := range d.files {
+		copied := &inode{data: slices.Clone(f.data), safe: slices.Clone(f.data)}
+		c.files[name], c.synced[name] = copied, copied
+	}
+	return c
+}
+
 // Fail has every operation ask f first; nil ends that. Files in it are told apart by
 // name; f must not use the disk.
 func (d *Disk) Fail(f func(op, name string) error) {
@@ -169,7 +181,10 @@ func (f *inode) crash(pick func(n int) int) {
 		case all:
 			f.safe = w.apply(f.safe)
 		case some:
-			f.safe = w.tear(pick).apply(f.safe)
+			if w.bytes != nil || w.size > int64(len(f.safe)) { // a cut is whole or not at all
+				w = w.tear(pick)
+			}
+			f.safe = w.apply(f.safe)
 		}
 	}
 	f.data, f.pending = slices.Clone(f.safe), nil

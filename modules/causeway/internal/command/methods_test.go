@@ -1,0 +1,162 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+)
+
+// fakeGateway has two devices and one log level.
+type fakeGateway struct{}
+
+func (fakeGateway) Status() any { return map[string]any{"fine": true} }
+
+func (fakeGateway) Devices(after string, limit int) ([]any, int) {
+	if after == "z" {
+		return nil, 2
+	}
+	return []any{"after " + after, limit}, 2
+}
+
+func (fakeGateway) Device(id string) (any, bool) { return map[string]string{"deviceId": id}, id == "d" }
+
+func (fakeGateway) SetLogLevel(level string) error {
+	if level != "debug" {
+		return fmt.Errorf("level is %q, allowed is debug", level)
+	}
+	return nil
+}
+
+func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
+	cases := []struct {
+		method, payload string
+		status          int
+		answer          string // a part of it
+	}{
+		{"ping", "", 200, `"pong":true`},
+		{"ping", `{"any":"thing"}`, 200, `"pong":true`},
+		{"getStatus", "null", 200, `{"fine":true}`},
+		{"listDevices", "", 200, `{"devices":["after ",100],"total":2}`},
+		{"listDevices", `{"after":"c","limit":5}`, 200, `["after c",5]`},
+		{"listDevices", `{"after":"z"}`, 200, `{"devices":[],"total":2}`},
+		{"listDevices", `{"limit":0}`, 400, "limit is 0, allowed are 1 to 500"},
+		{"listDevices", `{"limit":501}`, 400, "limit is 501"},
+		{"listDevices", `{"limit":"5"}`, 400, "limit"},
+		{"listDevices", `{"lmit":5}`, 400, `unknown field \"lmit\"`},
+		{"listDevices", `[]`, 400, "payload"},
+		{"listDevices", `{} {}`, 400, "more than one"},
+		{"listDevices", `{`, 400, "payload"},
+		{"getDevice", `{"deviceId":"d"}`, 200, `{"deviceId":"d"}`},
+		{"getDevice", `{"deviceId":"e"}`, 404, `device \"e\" is not connected`},
+		{"getDevice", "", 400, "deviceId is missing"},
+		{"getDevice", `"d"`, 400, "payload"},
+		{"disconnectDevice", `{"deviceId":"d"}`, 200, `{"disconnected":true}`},
+		{"disconnectDevice", `{"deviceId":"e"}`, 404, "not connected"},
+		{"disconnectDevice", `{}`, 400, "deviceId is missing"},
+		{"setLogLevel", `{"level":"debug"}`, 200, `{"level":"debug"}`},
+		{"setLogLevel", `{"level":"loud"}`, 400, "allowed is debug"},
+		{"setLogLevel", "7", 400, "payload"},
+		{"sendCommand", `{"deviceId":"d","command":"getver"}`, 200, `"getver"`},
+		{"sendCommand", `{"deviceId":"d","command":"getver","payload":{"a":[1]},"timeoutSeconds":1,"queueSeconds":1}`, 200, ""},
+		{"sendCommand", `{"deviceId":"e","command":"getver"}`, 404, "not connected"},
+		{"sendCommand", `{"command":"getver"}`, 400, "deviceId is missing"},
+		{"sendCommand", `{"deviceId":"d"}`, 400, "command is missing"},
+		{"sendCommand", `{"deviceId":"d","command":"c","timeoutSeconds":0}`, 400, "timeoutSeconds is 0, allowed are 1 to 270"},
+		{"sendCommand", `{"deviceId":"d","command":"c","timeoutSeconds":271}`, 400, "timeoutSeconds is 271"},
+		{"sendCommand", `{"deviceId":"d","command":"c","queueSeconds":-1}`, 400, "queueSeconds is -1, allowed are 0 to 604800"},
+		{"sendCommand", `{"deviceId":"d","command":"c","queueSeconds":604801}`, 400, "queueSeconds is 604801"},
+		{"sendCommand", `{"deviceId":"d","command":"c","priority":1}`, 400, "unknown field"},
+		{"sendRaw", `{"deviceId":"d","hex":"0a 0B"}`, 200, `{"sent":2}`},
+		{"sendRaw", `{"deviceId":"d","base64":"Cgs="}`, 200, `{"sent":2}`},
+		{"sendRaw", `{"deviceId":"d","text":"\n\u000b","awaitReplySeconds":1}`, 200, `"replyHex":"00ff"`},
+		{"sendRaw", `{"deviceId":"d","text":"busy"}`, 409, "busy"},
+		{"sendRaw", `{"deviceId":"d","text":"gone"}`, 504, "gone"},
+		{"sendRaw", `{"deviceId":"e","text":"x"}`, 404, "not connected"},
+		{"sendRaw", `{"text":"x"}`, 400, "deviceId is missing"},
+		{"sendRaw", `{"deviceId":"d"}`, 400, "exactly one"},
+		{"sendRaw", `{"deviceId":"d","text":""}`, 400, "not empty"},
+		{"sendRaw", `{"deviceId":"d","text":"x","hex":"0a"}`, 400, "exactly one"},
+		{"sendRaw", `{"deviceId":"d","hex":"0"}`, 400, "hex"},
+		{"sendRaw", `{"deviceId":"d","base64":"*"}`, 400, "base64"},
+		{"sendRaw", `{"deviceId":"d","text":"x","awaitReplySeconds":271}`, 400, "allowed are 0 to 270"},
+		{"sendRaw", `{"deviceId":"d","text":"x","awaitReplySeconds":-1}`, 400, "allowed are 0 to 270"},
+	}
+	f := newField(t)
+	d := f.come("d", &fakeDevice{raw: func(_ context.Context, b []byte, await bool) ([]byte, error) {
+		switch {
+		case string(b) == "busy":
+			return nil, codec.ErrBusy
+		case string(b) == "gone":
+			return nil, errors.New("the device is gone")
+		case string(b) != "\n\x0b":
+			return nil, fmt.Errorf("sent %q", b)
+		case !await:
+			return nil, nil
+		}
+		return []byte("\x00\xff"), nil
+	}})
+	m := NewMethods(f.Service, fakeGateway{})
+	covered := map[string]bool{}
+	for _, c := range cases {
+		covered[c.method] = true
+		t.Run(c.method+" "+c.payload, func(t *testing.T) {
+			a := m.Call(t.Context(), c.method, json.RawMessage(c.payload))
+			if a.Status != c.status || !strings.Contains(string(a.Payload), c.answer) || !json.Valid(a.Payload) {
+				t.Errorf("answered %d %s, want %d and %s in it", a.Status, a.Payload, c.status, c.answer)
+			}
+		})
+	}
+	for _, name := range m.Names() {
+		if !covered[name] {
+			t.Errorf("method %s is not tested", name)
+		}
+	}
+	if d.closed != "disconnected-by-method" {
+		t.Errorf("disconnected for %q", d.closed)
+	}
+}
+
+func TestUnknownMethodListsTheKnown(t *testing.T) {
+	m := NewMethods(newField(t).Service, fakeGateway{})
+	a := m.Call(t.Context(), "Ping", nil) // names are case-sensitive
+	var refusal struct {
+		Error string
+		Known []string
+	}
+	if err := json.Unmarshal(a.Payload, &refusal); err != nil || a.Status != 400 {
+		t.Fatalf("answered %d %s", a.Status, a.Payload)
+	}
+	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 8 {
+		t.Errorf("answered %s", a.Payload)
+	}
+}
+
+func TestAnswerThatCannotBeEncodedIsStillAnAnswer(t *testing.T) {
+	a := success(StatusOK, func() {})
+	if a.Status != StatusUnavailable || !json.Valid(a.Payload) {
+		t.Errorf("answered %d %s", a.Status, a.Payload)
+	}
+}
+
+func TestRawReplyHasItsOwnTime(t *testing.T) {
+	f := newField(t)
+	f.come("d", &fakeDevice{raw: func(ctx context.Context, _ []byte, _ bool) ([]byte, error) {
+		deadline, ok := ctx.Deadline()
+		if left := time.Until(deadline); !ok || left > 7*time.Second || left < 6*time.Second {
+			return nil, fmt.Errorf("the deadline is in %v", left)
+		}
+		return nil, nil
+	}})
+	a := NewMethods(f.Service, fakeGateway{}).Call(t.Context(), "sendRaw",
+		json.RawMessage(`{"deviceId":"d","text":"x","awaitReplySeconds":7}`))
+	if a.Status != 200 {
+		t.Errorf("answered %d %s", a.Status, a.Payload)
+	}
+}
