@@ -49,7 +49,7 @@ type Options struct {
 	// Delay is how long the device rests before it connects first.
 	Delay time.Duration
 	// AckTimeout is how long a message may be unconfirmed before it is sent again:
-	// on the same socket over UDP, on a new connection over TCP.
+	// on the same socket where acknowledgements name the packet, otherwise on a new one.
 	AckTimeout time.Duration
 	// ClockSteps is by how much at most the clock that dates the messages is wrong;
 	// it jumps every 16 messages. 0 means that it is right.
@@ -58,10 +58,9 @@ type Options struct {
 
 // packet is one transmission of consecutive messages.
 type packet struct {
-	from  uint64
-	n     uint64
-	at    time.Time // of the last transmission
-	tries int
+	from uint64
+	n    uint64
+	at   time.Time // of the last transmission
 }
 
 // What a server says.
@@ -102,13 +101,13 @@ type Device struct {
 	clock    *schedule
 	batch    uint64 // messages in one packet
 	window   int    // packets in flight; 0: nothing is ever confirmed
+	numbered bool   // acknowledgements name their packet
 	inflight []packet
 	buf      []byte
 
 	settled uint64 // first message that is neither confirmed nor refused
 	cursor  uint64 // next message to transmit on this connection
 	sent    uint64 // first message that was never transmitted
-	stale   int    // acknowledgements without an id that may still come for repeated packets
 	stopped bool   // nothing new is sent any more
 
 	mu      sync.Mutex
@@ -224,7 +223,7 @@ func (d *Device) listen(r *bufio.Reader, events chan<- event, failed chan<- erro
 func (d *Device) converse(
 	ctx context.Context, stop <-chan struct{}, conn net.Conn, events <-chan event, failed <-chan error,
 ) error {
-	d.inflight, d.cursor, d.stale = d.inflight[:0], d.settled, 0
+	d.inflight, d.cursor = d.inflight[:0], d.settled
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -265,7 +264,7 @@ func (d *Device) transmit(conn net.Conn, now time.Time) error {
 		if d.cursor >= limit || d.window > 0 && len(d.inflight) >= d.window {
 			return nil
 		}
-		p := packet{from: d.cursor, n: min(d.batch, limit-d.cursor), at: now, tries: 1}
+		p := packet{from: d.cursor, n: min(d.batch, limit-d.cursor), at: now}
 		if err := d.write(conn, p); err != nil {
 			return err
 		}
@@ -308,17 +307,18 @@ func (d *Device) wait(now time.Time) time.Duration {
 	return max(wait, 0)
 }
 
-// expire sends the oldest packet again, or gives the connection up.
+// expire sends the oldest packet again, or gives the connection up. Where
+// acknowledgements do not name their packet, one that comes late would be taken for
+// that of the repetition: a new connection, over UDP a new port, does not hear it.
 func (d *Device) expire(conn net.Conn, now time.Time) error {
 	if len(d.inflight) == 0 || now.Sub(d.inflight[0].at) < d.o.AckTimeout {
 		return nil
 	}
-	if d.network != "udp" {
+	if !d.numbered {
 		return errUnconfirmed
 	}
 	p := &d.inflight[0]
 	p.at = now
-	p.tries++
 	return d.write(conn, *p)
 }
 
@@ -347,18 +347,10 @@ func (d *Device) settle(e event) error {
 		return nil // one for a packet that was sent twice
 	case e.hasID && !d.names(e.id, d.inflight[0]):
 		return nil
-	case !e.hasID && d.stale > 0:
-		// It may be that of an earlier transmission. To take one too few means that
-		// a message is sent once more, to take one too many would be a false claim.
-		d.stale--
-		return nil
 	}
 	p := d.inflight[0]
 	if e.kind == heardAck && e.records != 0 && e.records != p.n {
 		return fmt.Errorf("%d messages acknowledged, %d were sent", e.records, p.n)
-	}
-	if !e.hasID {
-		d.stale += p.tries - 1
 	}
 	d.inflight = slices.Delete(d.inflight, 0, 1)
 	d.settled = p.from + p.n

@@ -5,6 +5,7 @@ import (
 	"net"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,20 +48,39 @@ func TestMeterWithAcknowledgement(t *testing.T) {
 }
 
 func TestLateAcknowledgementWithoutANumberIsNotTakenForTheNext(t *testing.T) {
-	// The first document is answered twice, late; the second never was.
-	d := newDevice("meter", "udp", Options{First: 1}, 1, 1)
-	d.inflight = []packet{{from: 1, n: 1, tries: 2}}
-	ack := event{kind: heardAck}
-	if err := d.settle(ack); err != nil || d.settled != 2 {
-		t.Fatalf("settled %d, %v", d.settled, err)
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	d.inflight = append(d.inflight, packet{from: 2, n: 1, tries: 1})
-	if err := d.settle(ack); err != nil || d.settled != 2 {
-		t.Errorf("the late one was taken, settled %d, %v", d.settled, err)
+	defer conn.Close()
+	var served sync.WaitGroup
+	served.Go(func() {
+		var first net.Addr
+		b := make([]byte, 1000)
+		for n := 1; ; n++ {
+			_, from, err := conn.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			switch {
+			case n == 1: // answered when it has been sent again
+				first = from
+			case n == 2: // never answered itself
+				_, _ = conn.WriteTo([]byte("ack"), first)
+			case from.String() == first.String():
+				t.Error("the first socket is still in use")
+			default:
+				_, _ = conn.WriteTo([]byte("ack"), from)
+			}
+		}
+	})
+	o := options(conn.LocalAddr(), "meter-7", 1)
+	o.AckTimeout = 20 * time.Millisecond
+	if a := live(t, NewMeter(o, "ack")); a.Resent < 2 || !reflect.DeepEqual(a.Acknowledged, oneTo(1)) {
+		t.Errorf("the late one was taken: %+v", a)
 	}
-	if err := d.settle(ack); err != nil || d.settled != 3 {
-		t.Errorf("its own was not taken, settled %d, %v", d.settled, err)
-	}
+	conn.Close()
+	served.Wait()
 }
 
 func TestLinesAreConfirmedInOrder(t *testing.T) {

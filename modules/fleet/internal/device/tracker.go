@@ -33,6 +33,7 @@ func NewTracker(o Options, t TrackerOptions) *Device {
 func NewUDPTracker(o Options, t TrackerOptions) *Device {
 	// A datagram of 1,400 bytes passes every network whole; a record is about 70.
 	d := newDevice("udp-tracker", "udp", o, min(t.Records, 18), 1)
+	d.numbered = true
 	d.dialect = &datagramTracker{newTrack(o.ID, t.Codec, d.clock)}
 	return d
 }
