@@ -30,7 +30,7 @@ const (
 
 // Sender is the way up. A letter is never waited for.
 type Sender interface {
-	TrySend(m *message.Message, r message.Receipt) error
+	TrySend(messages []message.Message, r message.Receipt) error
 }
 
 // Output sends letters to the hub. Send is for one goroutine at a time.
@@ -57,7 +57,7 @@ func (o *Output) Unsent() uint64 { return o.unsent.Load() }
 // Send sends a letter, unless too many of its listener were sent just before. The
 // message's id is derived from the letter's.
 func (o *Output) Send(l *Letter) {
-	if !o.allow(l.Listener, time.Now()) || o.uplink.TrySend(o.message(l), o) != nil {
+	if !o.allow(l.Listener, time.Now()) || o.uplink.TrySend([]message.Message{o.message(l)}, o) != nil {
 		o.unsent.Add(1)
 	}
 }
@@ -88,12 +88,12 @@ func (o *Output) allow(listener string, now time.Time) bool {
 	return true
 }
 
-func (o *Output) message(l *Letter) *message.Message {
+func (o *Output) message(l *Letter) message.Message {
 	device := l.Device
 	if device == "" {
 		device = l.Listener
 	}
-	m := &message.Message{
+	m := message.Message{
 		Device: device, Listener: l.Listener, Codec: l.Codec, Output: OutputName, Epoch: l.ID, Created: l.Time,
 		Body: l.Body, ContentType: "application/octet-stream",
 		Properties: []message.Property{

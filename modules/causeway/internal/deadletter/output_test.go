@@ -17,11 +17,11 @@ type uplink struct {
 	full bool
 }
 
-func (u *uplink) TrySend(m *message.Message, _ message.Receipt) error {
+func (u *uplink) TrySend(list []message.Message, _ message.Receipt) error {
 	if u.full {
 		return message.ErrFull
 	}
-	u.list = append(u.list, *m)
+	u.list = append(u.list, list...)
 	return nil
 }
 

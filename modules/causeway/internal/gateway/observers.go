@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
-	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
 )
@@ -100,11 +99,6 @@ func (o *observers) Batch(messages int, inFlight time.Duration, condition string
 	if condition != "" {
 		o.flood.Warn("edge hub refused a batch condition="+condition, nil)
 	}
-}
-
-// Refused implements hub.Observer.
-func (o *observers) Refused(r *message.Refused) {
-	o.flood.Warn("edge hub refused a message output="+r.Message.Output, r.Reason, "device", r.Message.Device)
 }
 
 func (o *observers) method(name string, status int) {

@@ -21,12 +21,15 @@ func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
 	}
 	if len(u.ready) > 0 {
 		b := u.ready[0]
+		if u.disk.Always && !b.safe {
+			return nil, 0 // the disk comes first
+		}
 		u.ready = slices.Delete(u.ready, 0, 1) // keeps its memory; some 70 batches at most by default
 		u.flying = append(u.flying, b)
 		return b, 0
 	}
 	b := u.open
-	if b.len() == 0 || u.disk.spooling { // by way of the disk
+	if b.len() == 0 || u.disk.spooling || u.disk.Always { // by way of the disk
 		return nil, 0
 	}
 	full := len(b.bytes) >= u.opts.BatchBytes

@@ -11,8 +11,6 @@ import (
 	"net"
 	"sync/atomic"
 	"time"
-
-	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
 // ErrNotConnected is returned by calls that need the hub while it is away.
@@ -88,9 +86,6 @@ type Observer interface {
 	// Batch tells of a settled batch: messages, time in flight, and the error
 	// condition of a refusal ("" when accepted).
 	Batch(messages int, inFlight time.Duration, condition string)
-	// Refused tells of a message that the hub will never take, whether somebody still
-	// waits for its receipt or not; the same error settles it.
-	Refused(*message.Refused)
 }
 
 // Hub keeps the module connected. Its methods are safe for concurrent use.
@@ -235,4 +230,3 @@ type silent struct{}
 func (silent) Connection(error)                 {}
 func (silent) Renewed()                         {}
 func (silent) Batch(int, time.Duration, string) {}
-func (silent) Refused(*message.Refused)         {}

@@ -124,7 +124,7 @@ func (c *connection) rejected(b *batch, s *amqp.StateRejected) error {
 			return nil
 		}
 		r := refusal(b, rejection(s))
-		c.hub.opts.Observer.Refused(r)
+		u.opts.Refused(r)
 		u.refused(b, r)
 		return nil
 	}

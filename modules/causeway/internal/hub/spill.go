@@ -71,8 +71,8 @@ type spill struct {
 	wake     chan struct{}
 }
 
-// UseStore gives the uplink a disk. It is called before anything else; what the
-// store holds from an earlier life is sent first.
+// UseStore gives the uplink a disk, once. What the store holds from an earlier life
+// is sent before what is taken from now on.
 func (u *Uplink) UseStore(store Store, opts SpillOptions) {
 	if opts.Away <= 0 {
 		opts.Away = time.Second
@@ -84,10 +84,20 @@ func (u *Uplink) UseStore(store Store, opts SpillOptions) {
 		opts.Failed = func(error) {}
 	}
 	first, last := store.Bounds()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	opts.Always = opts.Always || u.disk.Always
 	u.disk.SpillOptions, u.disk.store = opts, store
 	u.disk.readNext = first
-	u.disk.spooling = opts.Always || first <= last
-	u.disk.away = time.Now()
+	u.disk.spooling = first <= last
+}
+
+// WriteAlways changes SpillOptions.Always.
+func (u *Uplink) WriteAlways(always bool) {
+	u.mu.Lock()
+	u.disk.Always = always
+	u.mu.Unlock()
+	u.signalDisk()
 }
 
 // Spill moves messages between memory and disk until ctx ends. It is run beside
@@ -151,7 +161,7 @@ func (u *Uplink) due(now time.Time) bool {
 	switch {
 	case d.store == nil, d.spooling, now.Before(d.retry):
 		return false
-	case d.forced, !d.away.IsZero() && now.Sub(d.away) >= d.Away:
+	case d.Always, d.forced, !d.away.IsZero() && now.Sub(d.away) >= d.Away:
 		return true
 	default:
 		oldest := u.oldest()
@@ -236,14 +246,12 @@ func (u *Uplink) retreat(entries []*entry) {
 			}
 		}
 	}
-	u.disk.spooling = u.disk.Always
-	if !u.disk.spooling {
-		for _, b := range u.disk.aside {
-			u.enqueue(b)
-		}
-		u.disk.aside = nil
-		u.signal()
+	u.disk.spooling = false
+	for _, b := range u.disk.aside {
+		u.enqueue(b)
 	}
+	u.disk.aside = nil
+	u.signal()
 }
 
 // write puts what waits for the disk on it, all of it with one sync, and then on

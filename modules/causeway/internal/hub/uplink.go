@@ -36,9 +36,16 @@ type UplinkOptions struct {
 	// Linger is how long a batch waits for company while others are in flight.
 	// Default 5 ms.
 	Linger time.Duration
+	// Refused hears of every message that is refused for good, by the hub or for its
+	// size, whether somebody waits for its receipt or it came from disk. The same
+	// error settles the receipt. It must not block; optional.
+	Refused func(*message.Refused)
 }
 
 func (o *UplinkOptions) defaults() {
+	if o.Refused == nil {
+		o.Refused = func(*message.Refused) {}
+	}
 	if o.BatchBytes <= 0 {
 		o.BatchBytes = 60_000
 	}
@@ -93,6 +100,7 @@ func NewUplink(opts UplinkOptions) *Uplink {
 	opts.defaults()
 	u := &Uplink{opts: opts, open: new(batch), wake: make(chan struct{}, 1)}
 	u.disk.wake = make(chan struct{}, 1)
+	u.disk.away = time.Now() // until a hub says that it is there
 	return u
 }
 
@@ -126,7 +134,9 @@ func (u *Uplink) TrySend(outcome []message.Message, r message.Receipt) error {
 func (u *Uplink) try(outcome []message.Message, r message.Receipt) error {
 	tooLarge, err := u.admit(outcome, r)
 	for i := range tooLarge {
-		r.Settled(refusalOf(appendMessage(nil, tooLarge[i]), errTooLarge))
+		refused := refusalOf(appendMessage(nil, tooLarge[i]), errTooLarge)
+		u.opts.Refused(refused)
+		r.Settled(refused)
 	}
 	return err
 }
