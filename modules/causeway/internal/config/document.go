@@ -17,7 +17,18 @@ type Document struct {
 	Routes        map[string]Route    `json:"routes"`
 	Devices       map[string]Device   `json:"devices"`
 	Limits        Limits              `json:"limits"`
+	Spool         Spool               `json:"spool"`
 	Log           Log                 `json:"log"`
+}
+
+// Spool is the use of the disk.
+type Spool struct {
+	Bytes int64 `json:"bytes"`
+	// Full is "block" or "drop-oldest".
+	Full string `json:"full"`
+	// Durability is "hub" or "always".
+	Durability   string `json:"durability"`
+	AlarmSeconds int    `json:"alarmSeconds"`
 }
 
 // Limits are those of the whole gateway.

@@ -32,6 +32,7 @@ func TestAnEmptyTwinIsACompleteDocumentWithoutListeners(t *testing.T) {
 			Routes:        map[string]Route{},
 			Devices:       map[string]Device{},
 			Limits:        Limits{Connections: 10000, QueuedCommands: 1000},
+			Spool:         Spool{Bytes: 268435456, Full: "block", Durability: "hub", AlarmSeconds: 300},
 		}
 		if !reflect.DeepEqual(doc, want) {
 			t.Errorf("%s gives %+v, want %+v", text, doc, want)

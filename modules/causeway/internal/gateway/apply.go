@@ -116,6 +116,7 @@ func (g *Gateway) enact(p *plan) {
 			}
 		}
 	}
+	g.spooling.configure(p.document.Spool)
 	g.devices.Configured(desiredOf(p.document))
 	g.ready.Store(true)
 }

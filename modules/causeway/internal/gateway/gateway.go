@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -59,6 +60,7 @@ type Gateway struct {
 	devices   *twin.Devices
 	store     *config.Store
 	observers *observers
+	spooling  *spooling
 
 	ready    atomic.Bool
 	applying sync.Mutex // one change of configuration at a time
@@ -84,10 +86,11 @@ func New(opts Options) (*Gateway, error) {
 		BatchBytes: env.HubBatchBytes, Window: env.HubBatchesInFlight,
 		QueueBytes: env.HubQueueBytes, Linger: env.HubLinger,
 	})
+	g.spooling = &spooling{g: g, wanted: config.Spool{Full: "block", Durability: "hub"}}
 	g.observers = newObservers(observe.Labels{
 		IoTHub: env.Hub.IoTHubHostName, EdgeDevice: env.Hub.DeviceID, Module: env.Hub.ModuleID, Version: opts.Version,
 	}, opts.Log)
-	if err := g.observers.gauges(g); err != nil {
+	if err := errors.Join(g.observers.gauges(g), g.observers.spoolGauges(g.spooling)); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	hubOptions, err := g.hubOptions()
@@ -133,10 +136,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var rooms sync.WaitGroup
+	g.spooling.open()
 	if !g.restore(ctx) {
 		rooms.Go(func() { g.awaitFirst(ctx) })
 	}
-	for _, room := range []func(context.Context){g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run} {
+	for _, room := range []func(context.Context){
+		g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run, g.spooling.run, g.spooling.watch,
+	} {
 		rooms.Go(func() { room(work) })
 	}
 	<-ctx.Done()
@@ -145,6 +151,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.commands.Close()
 	rooms.Wait()
 	g.uplink.Close()
+	g.spooling.close()
 	g.observers.close()
 	if server != nil {
 		return server.Close()
@@ -198,7 +205,13 @@ func (g *Gateway) drain() {
 	}
 	settle, cancelSettle := context.WithTimeout(ctx, time.Duration(float64(grace)*drainShare))
 	defer cancelSettle()
+	if !g.hub.Connected() {
+		g.uplink.Force() // nobody is there to wait for, but the disk is
+	}
 	if err := g.uplink.Drain(settle); err != nil {
+		g.uplink.Force()
+	}
+	if err := g.uplink.Drain(ctx); err != nil {
 		g.log.Warn().Err(err).Msg("left with unsettled messages; their devices were not acknowledged")
 	}
 	var closing sync.WaitGroup

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -57,6 +58,69 @@ func (o *observers) gauges(g *Gateway) error {
 		}
 	}
 	return nil
+}
+
+// spoolGauges adds what the spool knows to the metrics.
+func (o *observers) spoolGauges(s *spooling) error {
+	for _, gauge := range []struct {
+		name, help string
+		value      func(spoolState) float64
+	}{
+		{"causeway_spool_messages", "Messages on disk that wait for the hub.", func(s spoolState) float64 {
+			return float64(s.Messages)
+		}},
+		{"causeway_spool_bytes", "Bytes of the messages on disk.", func(s spoolState) float64 { return float64(s.Bytes) }},
+		{"causeway_spool_active", "1 while messages go by way of the disk, otherwise 0.", func(s spoolState) float64 {
+			if s.State == "spooling" {
+				return 1
+			}
+			return 0
+		}},
+		{"causeway_spool_failed", "1 while the disk cannot be written, otherwise 0.", func(s spoolState) float64 {
+			if s.State == "failed" {
+				return 1
+			}
+			return 0
+		}},
+	} {
+		if err := o.metrics.Gauge(gauge.name, gauge.help, func() float64 { return gauge.value(s.state()) }); err != nil {
+			return err
+		}
+	}
+	for _, counter := range []struct {
+		name, help string
+		value      func(spoolState) uint64
+	}{
+		{"causeway_spool_dropped_total", "Messages given up because the spool was full.",
+			func(s spoolState) uint64 { return s.Dropped }},
+		{"causeway_spool_damaged_total", "Messages on disk that could not be read.",
+			func(s spoolState) uint64 { return s.Damaged }},
+	} {
+		value := func() float64 { return float64(counter.value(s.state())) }
+		if err := o.metrics.Counter(counter.name, counter.help, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Dropped implements spool.Observer.
+func (o *observers) Dropped(records int) {
+	o.flood.Warn("spool full, oldest messages given up", nil, "messages", strconv.Itoa(records))
+}
+
+// Damaged implements spool.Observer.
+func (o *observers) Damaged(what string, records int, err error) {
+	o.log.Error().Err(err).Str("what", what).Int("messages", records).Msg("spool damaged, skipped")
+}
+
+// Failed implements spool.Observer, and hears of the uplink's writes.
+func (o *observers) Failed(err error) {
+	if err == nil {
+		o.log.Info().Msg("spool can be written again")
+		return
+	}
+	o.flood.Warn("spool cannot be written", err)
 }
 
 func (o *observers) close() { o.flood.Close() }

@@ -20,6 +20,7 @@ func (g *Gateway) describe() map[string]any {
 		"schemaVersion": "1.0",
 		"version":       map[string]any{"version": g.opts.Version},
 		"listeners":     listeners,
+		"spool":         g.spooling.state(),
 		"counts":        map[string]any{"connections": links, "devices": devices},
 	}
 	if status.Code != 0 {
@@ -60,9 +61,13 @@ func (g *Gateway) Device(id string) (any, bool) { return g.table.Device(id) }
 // SetLogLevel implements command.Gateway.
 func (g *Gateway) SetLogLevel(level string) error { return g.opts.Level.Set(level) }
 
-// oldestUnsent is the age of the oldest message that the hub has not settled.
+// oldestUnsent is the age of the oldest message that the hub has not settled, in
+// memory or on disk.
 func (g *Gateway) oldestUnsent() time.Duration {
 	oldest := g.uplink.Stats().Oldest
+	if disk := g.spooling.oldest(); oldest.IsZero() || !disk.IsZero() && disk.Before(oldest) {
+		oldest = disk
+	}
 	if oldest.IsZero() {
 		return 0
 	}
