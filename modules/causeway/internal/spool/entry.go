@@ -96,7 +96,8 @@ func readHeader(b []byte) (header, bool) {
 		head:  binary.LittleEndian.Uint64(b[24:]),
 		time:  time.Unix(0, int64(binary.LittleEndian.Uint64(b[32:]))),
 	}
-	sound := h.size >= headerSize && h.size <= entryLimit && h.index > 0 && h.index < math.MaxUint64 &&
+	sound := h.size >= headerSize && h.size <= entryLimit &&
+		h.index > 0 && h.index < math.MaxUint64 && h.head <= h.index &&
 		uint64(h.count)*recordSize <= uint64(h.size)-headerSize
 	return h, sound
 }

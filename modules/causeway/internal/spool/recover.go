@@ -42,7 +42,6 @@ func (s *Spool) recover() error {
 		s.segs = append(s.segs, sc.seg)
 		s.next = max(s.next, sc.seg.base, sc.seg.end())
 	}
-	s.next = max(s.next, head)
 	if len(infos) > 0 {
 		s.secure(segment.FileName(infos[len(infos)-1]))
 	}

@@ -65,8 +65,8 @@ const (
 	sweepEvery = time.Second
 )
 
-// Observer hears what an operator has to know. Its methods are called one at a time
-// by whoever uses the spool; they return soon and do not call the spool.
+// Observer hears what an operator has to know. Its methods may be called at once from
+// several goroutines; they return soon and do not call the spool.
 type Observer interface {
 	// Dropped: the bound was reached and the policy gave up records.
 	Dropped(records int)
@@ -241,7 +241,7 @@ func (s *Spool) Stats() Stats {
 }
 
 // Close notes what was delivered and gives the directory back. What is not
-// delivered stays for the next Open. Further calls give ErrClosed, or nothing.
+// delivered stays for the next Open. Append and Read give ErrClosed from then on.
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	if s.closed {
