@@ -91,7 +91,8 @@ func (s *Spool) makeTail(need int64, entries int) error {
 			return err
 		}
 	}
-	limit := max(int64(s.opts.SegmentBytes), fileHead+need+indexFrame(entries))
+	limit := min(int64(s.opts.SegmentBytes), s.opts.Bytes/segmentsLeast)
+	limit = max(limit, fileHead+need+indexFrame(entries))
 	if s.diskUsed()+limit > s.opts.Bytes {
 		s.deleteDone(false)
 		if s.diskUsed()+limit > s.opts.Bytes {

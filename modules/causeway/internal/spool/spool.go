@@ -178,7 +178,7 @@ func (o *Options) defaults() error {
 	case o.SegmentBytes < 0:
 		return fmt.Errorf("spool: segment bytes %d: not negative", o.SegmentBytes)
 	}
-	o.SegmentBytes = int(min(int64(o.SegmentBytes), o.Bytes/segmentsLeast, 1<<30))
+	o.SegmentBytes = min(o.SegmentBytes, 1<<30) // raft-wal counts in 32 bits
 	return nil
 }
 
