@@ -14,6 +14,8 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 
 FUZZTIME  ?= 20s
+CHAOS     ?= 8m
+CHAOS_SEED ?= random
 BENCHTIME ?= 1s
 PLATFORM  ?= amd64
 
@@ -43,13 +45,19 @@ test: race law lint ## everything that has to hold: unit, e2e and law tests with
 
 # The end-to-end cases use the machine's time, so they run on their own, after the rest.
 .PHONY: race
-race: ## unit and e2e tests, shuffled, with the race detector
-	go test -race -shuffle=on -timeout 300s $$(go list $(PATTERNS) | grep -v -e /tests/e2e -e /tests/law)
+race: ## unit, e2e and chaos tests, shuffled, with the race detector
+	go test -race -shuffle=on -timeout 300s $$(go list $(PATTERNS) | grep -v -e /tests/e2e -e /tests/chaos -e /tests/law)
 	go test -race -shuffle=on -timeout 300s ./tests/e2e/...
+	go test -race -shuffle=on -timeout 300s ./tests/chaos/...
 
 .PHONY: e2e
 e2e: ## the whole product: real processes, real sockets
 	go test -shuffle=on -count=1 -v -timeout 300s ./tests/e2e/...
+
+# The schedule's seed is printed; CHAOS_SEED=<n> repeats it. What is part of make test is a cut of it, with seed 1.
+.PHONY: chaos
+chaos: ## break everything for ten minutes, and judge what is left
+	CHAOS_SEED=$(CHAOS_SEED) go test -count=1 -v -timeout 1200s -run 'Nothing|Early' ./tests/chaos -chaos $(CHAOS)
 
 .PHONY: law
 law: ## the rules of the repository itself: import directions, documents, manifests

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,8 @@ var built world.Programs
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "seed of the schedule; 0: CHAOS_SEED, or 1")
-	duration = flag.Duration("chaos", time.Minute, "how long faults happen; what follows takes about a minute more")
+	only     = flag.String("faults", "", "regular expression: only faults of these names; empty: all")
+	duration = flag.Duration("chaos", 75*time.Second, "how long faults happen; what follows takes up to a minute more")
 )
 
 // longRun is what must be left of a run for a fault that takes a minute.
@@ -56,12 +58,13 @@ func seed(t *testing.T) uint64 {
 // then again, so that none is missing for long.
 func (r *rig) schedule(until time.Time) {
 	r.t.Helper()
+	wanted := r.wanted()
 	var order []int
 	for time.Now().Before(until) {
 		if len(order) == 0 {
-			order = r.dice.Perm(len(faults))
+			order = r.dice.Perm(len(wanted))
 		}
-		f := faults[order[0]]
+		f := wanted[order[0]]
 		order = order[1:]
 		if f.long && time.Until(until) < longRun {
 			continue
@@ -85,6 +88,24 @@ func (r *rig) schedule(until time.Time) {
 			world.Within(15*time.Second, r.connected)
 		}
 	}
+}
+
+// wanted are the faults that the flag names, all by default.
+func (r *rig) wanted() (list []fault) {
+	r.t.Helper()
+	pattern, err := regexp.Compile(*only)
+	if err != nil {
+		r.t.Fatalf("-faults: %v", err)
+	}
+	for _, f := range faults {
+		if pattern.MatchString(f.name) && (!f.apart || *only != "") {
+			list = append(list, f)
+		}
+	}
+	if list == nil {
+		r.t.Fatalf("-faults %q: no fault has such a name", *only)
+	}
+	return list
 }
 
 func TestNothingAcknowledgedIsEverLost(t *testing.T) {

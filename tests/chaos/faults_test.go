@@ -16,6 +16,8 @@ type fault struct {
 	run  func(*rig)
 	// long keeps a fault out of a short run.
 	long bool
+	// apart keeps a fault out unless -faults names it: it breaks more than is promised.
+	apart bool
 }
 
 // The conditions of refusals that pass later, and of those that do not.
@@ -92,6 +94,17 @@ var faults = []fault{
 		r.pause(time.Second, 2*time.Second)
 	}},
 	{name: "refused for a while", run: func(r *rig) { r.refuse(conditionsLater[r.dice.IntN(len(conditionsLater))], 1+r.dice.IntN(5)) }},
+	// What is refused for a while is sent again behind what was already on its way, so
+	// that devices with messages in several batches see them change places.
+	{name: "refused for a while, with a backlog", apart: true, run: func(r *rig) {
+		r.sim.Must("POST", "/hub/down?abrupt=true", nil, nil)
+		r.pause(time.Second, 3*time.Second)
+		r.sim.Fault(map[string]any{
+			"refuse": map[string]any{"condition": conditionsLater[r.dice.IntN(len(conditionsLater))]}, "count": 1 + r.dice.IntN(3),
+		})
+		r.sim.Must("POST", "/hub/up", nil, nil)
+		r.pause(500*time.Millisecond, 2*time.Second)
+	}},
 	{name: "refused by an internal error", run: func(r *rig) { r.refuse("amqp:internal-error", 1+r.dice.IntN(2)) }},
 	{name: "refused as unauthorized", run: func(r *rig) { r.refuse("amqp:unauthorized-access", 1) }},
 	{name: "refused for good", run: func(r *rig) { r.refuse(conditionsNever[r.dice.IntN(len(conditionsNever))], 1+r.dice.IntN(3)) }},
@@ -150,9 +163,12 @@ func (r *rig) withhold() {
 	r.sim.Must("DELETE", "/faults", nil, nil)
 }
 
+// refuse waits until there is no backlog: see the fault that does not.
 func (r *rig) refuse(condition string, count int) {
+	world.Eventually(r.t, 60*time.Second, "the gateway has no backlog", func() bool { return r.left() < 16<<10 })
 	r.sim.Fault(map[string]any{"refuse": map[string]any{"condition": condition}, "count": count})
 	r.pause(500*time.Millisecond, 2*time.Second)
+	r.sim.Must("DELETE", "/faults", nil, nil)
 }
 
 // duplicateIdentity starts a second gateway of the same module for a while: the hub

@@ -23,7 +23,7 @@ const deployment = `{"schemaVersion": "1.0", "listeners": {
 	"lines":        {"bind": "tcp://127.0.0.1:0", "codec": "csv", "ack": "ACK", "options":
 		{"columns": ["device", "seq", "time", "value"], "id": "device", "ack": "OK", "nak": "NAK"}}}}`
 
-// memoryLimit is what a gateway process may have: its queue is 128 KiB here, and 300
+// memoryLimit is what a gateway process may have: its queue is 4 MiB at most, and 300
 // links cost some tens of KiB each; the rest is the program itself, several times as
 // much under the race detector.
 const (
@@ -115,13 +115,14 @@ func (r *rig) openProxies(seed uint64) {
 }
 
 // startGateway starts the gateway on its data and shows the devices where it is. The
-// way to the hub leads through the proxy. The queue is small, so that it gets full.
+// way to the hub leads through the proxy. The queue is small, so that it gets full, or
+// large enough for several messages of a device in several batches.
 func (r *rig) startGateway() {
 	r.t.Helper()
 	_, port, _ := strings.Cut(r.hub.Addr(), ":")
 	r.hub.Target(strings.Replace(r.hubAddr(), "localhost", "127.0.0.1", 1))
 	r.gateway.Start("IOTEDGE_GATEWAYHOSTNAME=localhost:"+port,
-		"CAUSEWAY_HUB_QUEUE_BYTES=131072", "CAUSEWAY_HUB_BATCH_BYTES=16384")
+		"CAUSEWAY_HUB_QUEUE_BYTES="+strconv.Itoa(128<<10<<(5*r.dice.IntN(2))), "CAUSEWAY_HUB_BATCH_BYTES=16384")
 	to := r.gateway.Addresses()
 	r.trackers.Target(to.Trackers)
 	r.lines.Target(to.Lines)
