@@ -18,6 +18,7 @@ type Document struct {
 	Devices       map[string]Device   `json:"devices"`
 	Limits        Limits              `json:"limits"`
 	Spool         Spool               `json:"spool"`
+	DeadLetters   DeadLetters         `json:"deadLetters"`
 	Log           Log                 `json:"log"`
 }
 
@@ -29,6 +30,12 @@ type Spool struct {
 	// Durability is "hub" or "always".
 	Durability   string `json:"durability"`
 	AlarmSeconds int    `json:"alarmSeconds"`
+}
+
+// DeadLetters bounds what is kept of them, both positive.
+type DeadLetters struct {
+	Count int `json:"count"`
+	Bytes int `json:"bytes"`
 }
 
 // Limits are those of the whole gateway.

@@ -33,6 +33,7 @@ func TestAnEmptyTwinIsACompleteDocumentWithoutListeners(t *testing.T) {
 			Devices:       map[string]Device{},
 			Limits:        Limits{Connections: 10000, QueuedCommands: 1000},
 			Spool:         Spool{Bytes: 268435456, Full: "block", Durability: "hub", AlarmSeconds: 300},
+			DeadLetters:   DeadLetters{Count: 10000, Bytes: 16 << 20},
 		}
 		if !reflect.DeepEqual(doc, want) {
 			t.Errorf("%s gives %+v, want %+v", text, doc, want)

@@ -17,7 +17,7 @@ type listenerVectors struct {
 	links                                        *prometheus.GaugeVec
 	opened, bytesIn, bytesOut, frames, malformed *prometheus.CounterVec
 	messages, datagrams, acks, naks, panics      *prometheus.CounterVec
-	closed, refused, commands                    *prometheus.CounterVec
+	closed, refused, commands, letters           *prometheus.CounterVec
 	ack                                          *prometheus.HistogramVec
 }
 
@@ -45,6 +45,7 @@ func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 		naks:      counter("causeway_naks_total", "Negative acknowledgements of messages that the hub refused."),
 		panics:    counter("causeway_codec_panics_total", "Panics in the codec, each of which closed a link."),
 		commands:  counter("causeway_commands_total", "Commands to devices, by outcome.", "outcome"),
+		letters:   counter("causeway_dead_letters_total", "Frames and messages that became dead letters, by kind.", "kind"),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "causeway_ack_latency_seconds", Buckets: latencies(),
 			Help: "Time from a frame's arrival to its acknowledgement.",
@@ -59,7 +60,7 @@ func (v *listenerVectors) forget(name string) {
 	label := prometheus.Labels{"listener": name}
 	for _, vec := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		v.links, v.opened, v.bytesIn, v.bytesOut, v.frames, v.malformed, v.messages, v.datagrams, v.acks,
-		v.naks, v.panics, v.closed, v.refused, v.commands, v.ack,
+		v.naks, v.panics, v.closed, v.refused, v.commands, v.letters, v.ack,
 	} {
 		vec.DeletePartialMatch(label)
 	}
@@ -72,7 +73,7 @@ type Listener struct {
 	Links                                                   prometheus.Gauge
 	LinksOpened, BytesIn, BytesOut, Frames, FramesMalformed prometheus.Counter
 	Messages, DatagramsDropped, Acks, Naks, CodecPanics     prometheus.Counter
-	LinksClosed, LinksRefused, Commands                     *Counts
+	LinksClosed, LinksRefused, Commands, DeadLetters        *Counts
 	// AckLatency is in seconds.
 	AckLatency prometheus.Observer
 }
@@ -94,7 +95,7 @@ func (m *Metrics) Listener(name string) *Listener {
 			Acks: v.acks.WithLabelValues(name), Naks: v.naks.WithLabelValues(name),
 			CodecPanics: v.panics.WithLabelValues(name),
 			LinksClosed: newCounts(v.closed, name), LinksRefused: newCounts(v.refused, name),
-			Commands:   newCounts(v.commands, name),
+			Commands: newCounts(v.commands, name), DeadLetters: newCounts(v.letters, name),
 			AckLatency: v.ack.WithLabelValues(name),
 		}
 		m.listeners[name] = l

@@ -43,6 +43,7 @@ func useEverything(t *testing.T, m *Metrics) {
 	l.Acknowledged(time.Millisecond, true)
 	l.Acknowledged(time.Second, false)
 	l.Commands.Inc("answered")
+	l.DeadLetters.Inc("malformed")
 	m.Hub.Connection(nil)
 	m.Hub.Batch(10, time.Millisecond, "")
 	m.Hub.Batch(1, time.Millisecond, "amqp:not-allowed")
@@ -96,6 +97,7 @@ func TestMetricsCountWhatTheyAreTold(t *testing.T) {
 		`causeway_naks_total{listener="trackers"} 1`,
 		`causeway_ack_latency_seconds_count{listener="trackers"} 2`,
 		`causeway_commands_total{listener="trackers",outcome="answered"} 1`,
+		`causeway_dead_letters_total{kind="malformed",listener="trackers"} 1`,
 		`causeway_hub_connected 1`,
 		`causeway_hub_batches_total 2`,
 		`causeway_hub_messages_accepted_total 10`,
