@@ -39,12 +39,13 @@ type Gateway interface {
 type Methods struct {
 	service *Service
 	gateway Gateway
+	letters DeadLetters
 	table   map[string]func(context.Context, json.RawMessage) Answer
 }
 
 // NewMethods makes the table of methods.
-func NewMethods(s *Service, g Gateway) *Methods {
-	m := &Methods{service: s, gateway: g}
+func NewMethods(s *Service, g Gateway, d DeadLetters) *Methods {
+	m := &Methods{service: s, gateway: g, letters: d}
 	m.table = map[string]func(context.Context, json.RawMessage) Answer{
 		"ping":             m.ping,
 		"getStatus":        m.getStatus,
@@ -54,6 +55,9 @@ func NewMethods(s *Service, g Gateway) *Methods {
 		"sendRaw":          m.sendRaw,
 		"disconnectDevice": m.disconnectDevice,
 		"setLogLevel":      m.setLogLevel,
+
+		"listDeadLetters":   m.listDeadLetters,
+		"replayDeadLetters": m.replayDeadLetters,
 	}
 	return m
 }
@@ -207,6 +211,8 @@ func parseRequest(payload json.RawMessage) (Request, error) {
 		return r, fmt.Errorf("timeoutSeconds is %d, allowed are 1 to %d", r.TimeoutSeconds, longestTimeout)
 	case r.QueueSeconds < 0 || r.QueueSeconds > longestQueue:
 		return r, fmt.Errorf("queueSeconds is %d, allowed are 0 to %d", r.QueueSeconds, longestQueue)
+	case r.Retry && r.QueueSeconds == 0:
+		return r, errors.New("retry needs queueSeconds: until then the command is delivered again")
 	default:
 		return r, nil
 	}

@@ -34,6 +34,26 @@ func (fakeGateway) SetLogLevel(level string) error {
 	return nil
 }
 
+// fakeLetters answers with what it was asked.
+type fakeLetters struct{}
+
+func (fakeLetters) List(after uint64, limit int, listener string) (any, error) {
+	if listener == "broken" {
+		return nil, errors.New("disk full")
+	}
+	return []any{after, limit, listener}, nil
+}
+
+func (fakeLetters) Replay(_ context.Context, what Replay) (any, error) {
+	switch what.Listener {
+	case "broken":
+		return nil, errors.New("disk full")
+	case "busy":
+		return nil, ErrReplaying
+	}
+	return what, nil
+}
+
 func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 	cases := []struct {
 		method, payload string
@@ -73,6 +93,22 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		{"sendCommand", `{"deviceId":"d","command":"c","queueSeconds":-1}`, 400, "queueSeconds is -1, allowed are 0 to 604800"},
 		{"sendCommand", `{"deviceId":"d","command":"c","queueSeconds":604801}`, 400, "queueSeconds is 604801"},
 		{"sendCommand", `{"deviceId":"d","command":"c","priority":1}`, 400, "unknown field"},
+		{"sendCommand", `{"deviceId":"d","command":"c","retry":true}`, 400, "retry needs queueSeconds"},
+		{"listDeadLetters", "", 200, `[0,20,""]`},
+		{"listDeadLetters", `{"after":7,"limit":2,"listener":"l"}`, 200, `[7,2,"l"]`},
+		{"listDeadLetters", `{"limit":0}`, 400, "limit is 0, allowed are 1 to 200"},
+		{"listDeadLetters", `{"limit":201}`, 400, "limit is 201"},
+		{"listDeadLetters", `{"after":-1}`, 400, "after"},
+		{"listDeadLetters", `{"listener":"broken"}`, 503, "disk"},
+		{"replayDeadLetters", `{"all":true}`, 200, `"limit":100`},
+		{"replayDeadLetters", `{"ids":[1,2],"limit":5}`, 200, `"ids":[1,2]`},
+		{"replayDeadLetters", `{"listener":"l","after":7}`, 200, `"after":7`},
+		{"replayDeadLetters", "", 400, "exactly one"},
+		{"replayDeadLetters", `{"all":true,"listener":"l"}`, 400, "exactly one"},
+		{"replayDeadLetters", `{"all":true,"limit":1001}`, 400, "limit is 1001, allowed are 1 to 1000"},
+		{"replayDeadLetters", `{"all":"yes"}`, 400, "payload"},
+		{"replayDeadLetters", `{"listener":"busy"}`, 409, "another replay"},
+		{"replayDeadLetters", `{"listener":"broken"}`, 503, "disk"},
 		{"sendRaw", `{"deviceId":"d","hex":"0a 0B"}`, 200, `{"sent":2}`},
 		{"sendRaw", `{"deviceId":"d","base64":"Cgs="}`, 200, `{"sent":2}`},
 		{"sendRaw", `{"deviceId":"d","text":"\n\u000b","awaitReplySeconds":1}`, 200, `"replyHex":"00ff"`},
@@ -102,7 +138,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		}
 		return []byte("\x00\xff"), nil
 	}})
-	m := NewMethods(f.Service, fakeGateway{})
+	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{})
 	covered := map[string]bool{}
 	for _, c := range cases {
 		covered[c.method] = true
@@ -124,7 +160,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 }
 
 func TestUnknownMethodListsTheKnown(t *testing.T) {
-	m := NewMethods(newField(t).Service, fakeGateway{})
+	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{})
 	a := m.Call(t.Context(), "Ping", nil) // names are case-sensitive
 	var refusal struct {
 		Error string
@@ -133,7 +169,7 @@ func TestUnknownMethodListsTheKnown(t *testing.T) {
 	if err := json.Unmarshal(a.Payload, &refusal); err != nil || a.Status != 400 {
 		t.Fatalf("answered %d %s", a.Status, a.Payload)
 	}
-	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 8 {
+	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 10 {
 		t.Errorf("answered %s", a.Payload)
 	}
 }
@@ -154,7 +190,7 @@ func TestRawReplyHasItsOwnTime(t *testing.T) {
 		}
 		return nil, nil
 	}})
-	a := NewMethods(f.Service, fakeGateway{}).Call(t.Context(), "sendRaw",
+	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}).Call(t.Context(), "sendRaw",
 		json.RawMessage(`{"deviceId":"d","text":"x","awaitReplySeconds":7}`))
 	if a.Status != 200 {
 		t.Errorf("answered %d %s", a.Status, a.Payload)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -35,8 +34,15 @@ type Options struct {
 	// Limit bounds the queued commands in all. It is asked each time, since the
 	// configuration may change it.
 	Limit func() int
-	// Ended hears of commands that nobody waits for synchronously.
-	Ended func(Request, string, Answer)
+	// Ended hears of commands that nobody waits for synchronously, under their ids. It
+	// returns nil once the end is safe; otherwise it is told again at the next start.
+	// The context ends with the service.
+	Ended func(context.Context, Request, string, Answer) error
+	// Store keeps queued commands over a restart; optional.
+	Store Store
+	// Failed hears of a store that cannot be written and of ends that cannot be told;
+	// optional.
+	Failed func(error)
 	// Counted hears of the status of every command; optional.
 	Counted func(status int)
 }
@@ -51,6 +57,10 @@ type Request struct {
 	// QueueSeconds is how long the command waits for a device that is not
 	// connected. Default 0: not at all.
 	QueueSeconds int `json:"queueSeconds"`
+	// Retry allows that the device gets a queued command more than once: it is
+	// delivered again, until its time has run out, when the device gave no answer or
+	// the gateway ended meanwhile. Default false: at most once.
+	Retry bool `json:"retry,omitempty"`
 }
 
 // Service delivers commands. It is safe for concurrent use.
@@ -59,7 +69,8 @@ type Service struct {
 
 	mu     sync.Mutex
 	queues map[string]*queue
-	count  int
+	count  int // queued commands, and those that are being kept
+	bytes  int // of their payloads
 	next   uint64
 	closed bool
 
@@ -74,12 +85,16 @@ type queue struct {
 	waiting []*waiting
 	busy    bool // a worker delivers it
 	again   bool // the device came while the worker was about to give up
+	pause   *time.Timer
 }
 
 // waiting is one queued command.
 type waiting struct {
 	request Request
 	id      string
+	number  uint64
+	kept    bool // it is in the store
+	queued  time.Time
 	expiry  time.Time
 	timer   *time.Timer
 	done    chan Answer // cap 1
@@ -94,6 +109,9 @@ func New(opts Options) *Service {
 	if opts.Counted == nil {
 		opts.Counted = func(int) {}
 	}
+	if opts.Failed == nil {
+		opts.Failed = func(error) {}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Service{
 		opts: opts, queues: make(map[string]*queue),
@@ -101,21 +119,30 @@ func New(opts Options) *Service {
 	}
 }
 
-// Close drops what waits and returns when the workers have ended. Who waits for an
-// answer gets StatusUnavailable; Ended does not hear of the others, since nothing
-// can be sent any more.
+// Close leaves what waits in the store and returns when the workers have ended. Who
+// waits for an answer gets StatusUnavailable, and the command is forgotten; Ended
+// does not hear of the others, since nothing can be sent any more.
 func (s *Service) Close() {
+	var dropped []*waiting
 	s.mu.Lock()
 	s.closed = true
 	for _, q := range s.queues {
+		if q.pause != nil {
+			q.pause.Stop()
+		}
 		for _, w := range q.waiting {
 			w.timer.Stop()
-			w.done <- refuse(StatusUnavailable, errStopped.Error())
+			s.account(w, -1)
+			if w.sync {
+				dropped = append(dropped, w)
+			}
 		}
-		s.count -= len(q.waiting)
 		q.waiting = nil
 	}
 	s.mu.Unlock()
+	for _, w := range dropped {
+		s.end(w, refuse(StatusUnavailable, errStopped.Error()))
+	}
 	s.cancel()
 	s.workers.Wait()
 }
@@ -132,7 +159,7 @@ func (s *Service) Do(ctx context.Context, r Request) Answer {
 func (s *Service) do(ctx context.Context, r Request) Answer {
 	d, connected := s.opts.Find(r.DeviceID)
 	switch queued := s.behindOthers(r.DeviceID); {
-	case connected && !queued:
+	case connected && !queued && !r.Retry:
 		return deliver(ctx, d, r)
 	case connected && r.QueueSeconds == 0:
 		return refuse(StatusBusy, fmt.Sprintf("earlier commands wait for device %q", r.DeviceID))
@@ -145,7 +172,7 @@ func (s *Service) do(ctx context.Context, r Request) Answer {
 	wait := r.QueueSeconds+r.TimeoutSeconds <= longest
 	w, err := s.enqueue(r, "", wait)
 	switch {
-	case errors.Is(err, errStopped):
+	case errors.Is(err, errStopped), errors.Is(err, errNotKept):
 		return refuse(StatusUnavailable, err.Error())
 	case err != nil:
 		return refuse(StatusTooMany, err.Error())
@@ -158,7 +185,9 @@ func (s *Service) do(ctx context.Context, r Request) Answer {
 	case a := <-w.done:
 		return a
 	case <-ctx.Done():
-		s.withdraw(w)
+		if s.withdraw(w) {
+			s.forget(w)
+		}
 		return refuse(StatusNoReply, "the caller's connection ended")
 	}
 }
@@ -205,37 +234,61 @@ func deliver(ctx context.Context, d Device, r Request) Answer {
 	}
 }
 
-// enqueue queues a request, under its own id where none is given.
+// enqueue queues a request, under its own id where none is given. It is on disk, if
+// there is a store, before it can be delivered.
 func (s *Service) enqueue(r Request, id string, wait bool) (*waiting, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := s.queues[r.DeviceID]
-	if q == nil {
-		q = new(queue)
-	}
-	switch limit := s.opts.Limit(); {
-	case s.closed:
-		return nil, errStopped
-	case s.count >= limit:
-		return nil, fmt.Errorf("%d commands are queued, at most %d", s.count, limit)
-	case len(q.waiting) >= perDevice:
-		return nil, fmt.Errorf("%d commands are queued for device %q, the most", len(q.waiting), r.DeviceID)
-	}
-	if s.next++; id == "" {
-		id = strconv.FormatUint(s.next, 10)
-	}
 	life := time.Duration(r.QueueSeconds) * time.Second
 	if life == 0 { // it waits for a worker only
 		life = time.Duration(r.TimeoutSeconds) * time.Second
 	}
+	now := time.Now()
 	w := &waiting{
-		request: r, id: id, expiry: time.Now().Add(life), done: make(chan Answer, 1), sync: wait,
+		request: r, id: id, queued: now, expiry: now.Add(life), done: make(chan Answer, 1), sync: wait,
 	}
-	w.timer = time.AfterFunc(life, func() { s.expire(w) })
-	q.waiting = append(q.waiting, w)
-	s.queues[r.DeviceID] = q
-	s.count++
-	return w, nil
+	s.mu.Lock()
+	err := s.admit(w)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	err = s.keep(w)
+	s.mu.Lock()
+	s.account(w, -1) // admit's
+	closed := s.closed
+	if err == nil && !closed {
+		s.insert(w, life)
+	}
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+		return nil, err
+	case closed && (w.sync || !w.kept):
+		s.forget(w)
+		return nil, errStopped
+	default:
+		return w, nil
+	}
+}
+
+// admit counts a command in and numbers it, unless a bound is reached. Called under mu.
+func (s *Service) admit(w *waiting) error {
+	device, waiting := w.request.DeviceID, 0
+	if q := s.queues[device]; q != nil {
+		waiting = len(q.waiting)
+	}
+	switch limit := s.opts.Limit(); {
+	case s.closed:
+		return errStopped
+	case s.count >= limit:
+		return fmt.Errorf("%d commands are queued, at most %d", s.count, limit)
+	case s.bytes+len(w.request.Payload) > queueBytes:
+		return fmt.Errorf("the queued commands have %d bytes, at most %d", s.bytes, queueBytes)
+	case waiting >= perDevice:
+		return fmt.Errorf("%d commands are queued for device %q, the most", waiting, device)
+	}
+	s.number(w)
+	s.account(w, 1)
+	return nil
 }
 
 // withdraw takes a command out of its queue; false when it is being delivered.
@@ -251,7 +304,7 @@ func (s *Service) withdraw(w *waiting) bool {
 		return false
 	}
 	q.waiting = slices.Delete(q.waiting, i, i+1)
-	s.count--
+	s.account(w, -1)
 	w.timer.Stop()
 	if len(q.waiting) == 0 && !q.busy {
 		delete(s.queues, w.request.DeviceID)
@@ -270,18 +323,8 @@ func (s *Service) expire(w *waiting) {
 	s.mu.Unlock()
 	defer s.workers.Done()
 	if s.withdraw(w) {
-		s.end(w, refuse(StatusExpired, fmt.Sprintf(
-			"device %q did not take the command in time", w.request.DeviceID)))
+		s.end(w, expired(w))
 	}
-}
-
-func (s *Service) end(w *waiting, a Answer) {
-	if w.sync {
-		w.done <- a
-		return
-	}
-	s.opts.Counted(a.Status)
-	s.opts.Ended(w.request, w.id, a)
 }
 
 // Wake delivers what waits for a device that is connected now. It returns at once.
@@ -316,7 +359,9 @@ func (s *Service) drain(device string, q *queue) {
 			return
 		case w == nil:
 		case connected:
-			s.end(w, deliver(s.ctx, d, w.request))
+			if !s.carry(d, q, w) {
+				return
+			}
 		default:
 			s.end(w, absent(device))
 		}
@@ -347,7 +392,7 @@ func (s *Service) pop(device string, q *queue, connected bool) (w *waiting, more
 	}
 	w = q.waiting[i]
 	q.waiting = slices.Delete(q.waiting, i, i+1)
-	s.count--
+	s.account(w, -1)
 	w.timer.Stop()
 	return w, true
 }

@@ -60,18 +60,32 @@ type field struct {
 	counted []int
 	limit   int
 	looking func() // called in the middle of a look for a device
+	deaf    error  // what Ended fails with
+	failed  []error
 }
 
-func newField(t *testing.T) *field {
+func newField(t *testing.T) *field { return newKeptField(t, nil) }
+
+// newKeptField has a store.
+func newKeptField(t *testing.T, store Store) *field {
 	t.Helper()
 	f := &field{t: t, devices: map[string]*fakeDevice{}, limit: 100}
 	f.Service = New(Options{
 		Find: f.find, Limit: func() int { return f.limit },
-		Ended: func(_ Request, id string, a Answer) {
+		Ended: func(_ context.Context, _ Request, id string, a Answer) error {
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			f.ended = append(f.ended, fmt.Sprintf("%s %d", id, a.Status))
+			if f.deaf == nil {
+				f.ended = append(f.ended, fmt.Sprintf("%s %d", id, a.Status))
+			}
+			return f.deaf
 		},
+		Failed: func(err error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.failed = append(f.failed, err)
+		},
+		Store: store,
 		Counted: func(status int) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -357,7 +371,7 @@ func TestCloseAnswersWhoWaitsAndEndsWhatRuns(t *testing.T) {
 func TestInputEndsUnderItsOwnID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newField(t)
-		m := NewMethods(f.Service, nil)
+		m := NewMethods(f.Service, nil, nil)
 		input := func(id, body string) error {
 			err := m.Input(t.Context(), json.RawMessage(body), id)
 			synctest.Wait()

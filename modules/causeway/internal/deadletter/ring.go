@@ -60,41 +60,55 @@ type Ring struct {
 	limit  Stats  // the bounds: Count and Bytes
 	stats  Stats
 	closed bool
+	runs   bool
 
 	writing sync.Mutex // one writer of the file and of Count and Bytes
 	wake    chan struct{}
 	done    chan struct{}
 }
 
-// New opens the ring and starts its writer; Close ends it. An error reports that
-// the letters of earlier lives cannot be read; the ring is usable all the same.
-func New(opts Options) (*Ring, error) {
+// New makes a ring that takes letters, up to the bounds of its queue; Start lets
+// them be written.
+func New(opts Options) *Ring {
 	if opts.Stored == nil {
 		opts.Stored = func(*Letter) {}
 	}
 	if opts.Failed == nil {
 		opts.Failed = func(error) {}
 	}
-	r := &Ring{
+	return &Ring{
 		opts: opts, limit: Stats{Count: opts.Count, Bytes: opts.Bytes},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	err := opts.File.View(bucket, func(b *state.Bucket) error {
+}
+
+// Start reads what earlier lives have left and starts the writer; it is called once,
+// when the file is open, and Close ends it. An error reports that the letters
+// cannot be read; the ring works all the same.
+func (r *Ring) Start() error {
+	var kept Stats
+	var last uint64
+	err := r.opts.File.View(bucket, func(b *state.Bucket) error {
 		b.Ascend(nil, func(key, value []byte) bool {
-			r.stats.Count++
-			r.stats.Bytes += len(key) + len(value)
+			kept.Count++
+			kept.Bytes += len(key) + len(value)
 			return true
 		})
 		if key := b.Last(); len(key) == keyBytes {
-			r.last = binary.BigEndian.Uint64(key)
+			last = binary.BigEndian.Uint64(key)
 		}
 		return nil
 	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Count, r.stats.Bytes = kept.Count, kept.Bytes
+	r.last = max(r.last, last)
+	r.runs = true
 	go r.run()
 	if err != nil {
-		return r, fmt.Errorf("read dead letters: %w", err)
+		return fmt.Errorf("read dead letters: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
 // Add keeps a letter, copied. It never waits: when more come than the disk can
@@ -146,9 +160,12 @@ func (r *Ring) Stats() Stats {
 func (r *Ring) Close() {
 	r.mu.Lock()
 	r.closed = true
+	runs := r.runs
 	r.signal()
 	r.mu.Unlock()
-	<-r.done
+	if runs {
+		<-r.done
+	}
 }
 
 // run is the writer.

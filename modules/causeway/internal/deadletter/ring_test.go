@@ -31,16 +31,19 @@ type opened struct {
 
 func open(t *testing.T, dir string, count, size int) *opened {
 	t.Helper()
-	f, err := state.Open(dir)
-	if err != nil && !errors.Is(err, state.ErrUnavailable) {
+	f := state.New(dir)
+	if err := f.Open(); err != nil && !errors.Is(err, state.ErrUnavailable) {
 		t.Fatal(err)
 	}
 	o := &opened{file: f}
-	o.Ring, _ = New(Options{
+	o.Ring = New(Options{
 		File: f, Count: count, Bytes: size,
 		Stored: func(l *Letter) { o.mu.Lock(); o.stored = append(o.stored, l.ID); o.mu.Unlock() },
 		Failed: func(err error) { o.mu.Lock(); o.failed = append(o.failed, err); o.mu.Unlock() },
 	})
+	if err := o.Start(); err != nil && !errors.Is(err, state.ErrUnavailable) {
+		t.Fatal(err)
+	}
 	t.Cleanup(o.close)
 	return o
 }
@@ -312,13 +315,13 @@ func FuzzDecode(f *testing.F) {
 }
 
 func BenchmarkAdd(b *testing.B) {
-	f, err := state.Open(b.TempDir())
-	if err != nil {
+	f := state.New(b.TempDir())
+	if err := f.Open(); err != nil {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	r, err := New(Options{File: f, Count: 10000, Bytes: 16 << 20})
-	if err != nil {
+	r := New(Options{File: f, Count: 10000, Bytes: 16 << 20})
+	if err := r.Start(); err != nil {
 		b.Fatal(err)
 	}
 	defer r.Close()

@@ -117,6 +117,7 @@ func (g *Gateway) enact(p *plan) {
 		}
 	}
 	g.spooling.configure(p.document.Spool)
+	g.letters.configure(p.document.DeadLetters)
 	g.devices.Configured(desiredOf(p.document))
 	g.ready.Store(true)
 }

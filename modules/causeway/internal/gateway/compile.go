@@ -101,7 +101,7 @@ func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (doo
 			d.options.TLS = d.tls.config(l.TLS.ClientAuth)
 		}
 	}
-	d.observer = g.observers.listener(name)
+	d.observer = g.observers.listener(name, l.Codec)
 	d.options.Refused = d.observer.Refused
 	d.profile = g.profile(name, l, c, framing)
 	d.profile.Observer = d.observer

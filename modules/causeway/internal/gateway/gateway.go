@@ -16,8 +16,10 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/hub"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/state"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/twin"
 )
 
@@ -61,6 +63,8 @@ type Gateway struct {
 	store     *config.Store
 	observers *observers
 	spooling  *spooling
+	kept      *state.File
+	letters   *deadLetters
 
 	ready    atomic.Bool
 	applying sync.Mutex // one change of configuration at a time
@@ -85,12 +89,18 @@ func New(opts Options) (*Gateway, error) {
 	g.uplink = hub.NewUplink(hub.UplinkOptions{
 		BatchBytes: env.HubBatchBytes, Window: env.HubBatchesInFlight,
 		QueueBytes: env.HubQueueBytes, Linger: env.HubLinger,
+		Refused: func(r *message.Refused) { g.letters.refused(r) },
 	})
+	g.kept = state.New(env.DataDir)
+	g.letters = newDeadLetters(g, g.kept)
 	g.spooling = &spooling{g: g, wanted: config.Spool{Full: "block", Durability: "hub"}}
 	g.observers = newObservers(observe.Labels{
 		IoTHub: env.Hub.IoTHubHostName, EdgeDevice: env.Hub.DeviceID, Module: env.Hub.ModuleID, Version: opts.Version,
 	}, opts.Log)
-	if err := errors.Join(g.observers.gauges(g), g.observers.spoolGauges(g.spooling)); err != nil {
+	g.observers.letters = g.letters
+	err := errors.Join(
+		g.observers.gauges(g), g.observers.spoolGauges(g.spooling), g.observers.letterGauges(g.letters))
+	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	hubOptions, err := g.hubOptions()
@@ -100,9 +110,10 @@ func New(opts Options) (*Gateway, error) {
 	g.hub = hub.New(hubOptions, g.uplink)
 	g.commands = command.New(command.Options{
 		Find: g.find, Limit: func() int { return g.current().Limits.QueuedCommands },
-		Ended: g.commandEnded,
+		Ended: g.commandEnded, Store: command.StateStore{File: g.kept},
+		Failed: func(err error) { g.observers.flood.Warn("queued commands not kept", err) },
 	})
-	g.methods = command.NewMethods(g.commands, g)
+	g.methods = command.NewMethods(g.commands, g, g.letters)
 	g.observers.known = g.methods.Names()
 	g.reported = twin.NewReported(g.hub, g.describe, func(err error) { g.log.Warn().Err(err).Msg("report failed") })
 	g.devices = twin.NewDevices(g.pushDesired, g.reported.Changed)
@@ -137,6 +148,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stop()
 	var rooms sync.WaitGroup
 	g.spooling.open()
+	g.remember()
 	if !g.restore(ctx) {
 		rooms.Go(func() { g.awaitFirst(ctx) })
 	}
@@ -152,11 +164,25 @@ func (g *Gateway) Run(ctx context.Context) error {
 	rooms.Wait()
 	g.uplink.Close()
 	g.spooling.close()
+	g.letters.ring.Close()
+	if err := g.kept.Close(); err != nil {
+		g.log.Warn().Err(err).Msg("state file not closed")
+	}
 	g.observers.close()
 	if server != nil {
 		return server.Close()
 	}
 	return nil
+}
+
+// remember opens what the gateway keeps besides the spool: dead letters and queued
+// commands. Without it the gateway serves all the same.
+func (g *Gateway) remember() {
+	for _, err := range []error{g.kept.Open(), g.letters.ring.Start(), g.commands.Restore()} {
+		if err != nil {
+			g.log.Error().Err(err).Msg("not all that was kept is there")
+		}
+	}
 }
 
 // awaitFirst is the first start: a bootstrap file is applied at once, otherwise

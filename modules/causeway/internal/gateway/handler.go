@@ -23,6 +23,9 @@ const (
 	inputCommands = "commands"
 	// outputResults carries the ends of commands that nobody waits for.
 	outputResults = "results"
+	// resultTimeout is how long the end of a command may wait for the hub or the disk
+	// before it is left for the next start.
+	resultTimeout = 30 * time.Second
 	// desiredTimeout is how long a device has to confirm desired values.
 	desiredTimeout = 30 * time.Second
 )
@@ -97,41 +100,53 @@ func (h handler) Input(ctx context.Context, in hub.Input) error {
 	if in.Name != inputCommands {
 		return fmt.Errorf("unknown input %q, known is %q", in.Name, inputCommands)
 	}
-	return h.g.methods.Input(ctx, in.Body, "input-"+strconv.FormatUint(h.g.results.Add(1), 10))
+	return h.g.methods.Input(ctx, in.Body, h.inputID())
+}
+
+// inputID names a command that came as a message, distinct over restarts too.
+func (h handler) inputID() string {
+	const base = 36
+	n := h.g.results.Add(1)
+	return "input-" + strconv.FormatInt(h.g.began.UnixMilli(), base) + "-" + strconv.FormatUint(n, base)
 }
 
 // commandEnded sends the end of a command that nobody waits for to the output
-// "results".
-func (g *Gateway) commandEnded(r command.Request, id string, a command.Answer) {
+// "results", and waits until it is safe.
+func (g *Gateway) commandEnded(ctx context.Context, r command.Request, id string, a command.Answer) error {
 	body, err := json.Marshal(map[string]any{
 		"commandId": id, "deviceId": r.DeviceID, "command": r.Command, "status": a.Status, "payload": a.Payload,
 	})
 	if err != nil {
-		g.log.Error().Err(err).Str("device", r.DeviceID).Msg("command result cannot be encoded")
-		return
+		return fmt.Errorf("encode result: %w", err)
 	}
-	err = g.uplink.TrySend([]message.Message{{
+	ctx, cancel := context.WithTimeout(ctx, resultTimeout)
+	defer cancel()
+	settled := make(resultReceipt, 1)
+	err = g.uplink.Send(ctx, []message.Message{{
 		Device: r.DeviceID, Listener: inputCommands, Codec: "causeway", Output: outputResults,
 		Epoch: uint64(g.began.UnixMilli()), Seq: g.results.Add(1), //nolint:gosec // a time after 1970
 		Body: body, ContentType: "application/json", ContentEncoding: "utf-8", Created: time.Now(),
-	}}, resultReceipt{g, r.DeviceID})
+	}}, settled)
 	if err != nil {
-		g.log.Error().Err(err).Str("device", r.DeviceID).Str("command", r.Command).Msg("command result lost")
+		return fmt.Errorf("send result: %w", err)
+	}
+	select {
+	case err := <-settled:
+		if errors.Is(err, message.ErrRefused) {
+			g.log.Error().Err(err).Str("device", r.DeviceID).Str("command", r.Command).Msg("command result refused")
+			return nil // it is a dead letter, and will not be taken the next time either
+		}
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("send result: %w", ctx.Err())
 	}
 }
 
-// resultReceipt logs a result that the hub refused.
-type resultReceipt struct {
-	g      *Gateway
-	device string
-}
+// resultReceipt hears of one result; it has room for it.
+type resultReceipt chan error
 
 // Settled implements message.Receipt.
-func (r resultReceipt) Settled(err error) {
-	if err != nil {
-		r.g.log.Error().Err(err).Str("device", r.device).Msg("command result lost")
-	}
-}
+func (r resultReceipt) Settled(err error) { r <- err }
 
 // pushDesired implements twin.Push.
 func (g *Gateway) pushDesired(ctx context.Context, id string, desired json.RawMessage) (json.RawMessage, error) {

@@ -22,6 +22,7 @@ type observers struct {
 	metrics *observe.Metrics
 	flood   *observe.Flood
 	log     zerolog.Logger
+	letters *deadLetters
 
 	mu        sync.Mutex
 	connected bool
@@ -177,12 +178,15 @@ func (o *observers) forget(listener string) { o.metrics.Forget(listener) }
 // listenerObserver counts and logs for one listener.
 type listenerObserver struct {
 	*observe.Listener
-	name  string
-	flood *observe.Flood
+	name, codec string
+	flood       *observe.Flood
+	letters     *deadLetters
 }
 
-func (o *observers) listener(name string) *listenerObserver {
-	return &listenerObserver{Listener: o.metrics.Listener(name), name: name, flood: o.flood}
+func (o *observers) listener(name, codec string) *listenerObserver {
+	return &listenerObserver{
+		Listener: o.metrics.Listener(name), name: name, codec: codec, flood: o.flood, letters: o.letters,
+	}
 }
 
 // Refused counts and logs what was not let in.
@@ -201,6 +205,7 @@ func (o *listenerObserver) Fault(f session.Fault) {
 	case session.FaultDropped:
 		o.DatagramsDropped.Inc()
 	}
+	o.letters.fault(o, f)
 	o.flood.Warn("device fault listener="+o.name+" kind="+string(f.Kind), f.Err,
 		"device", f.Device, "remote", f.Link.Peer().Remote.String())
 }

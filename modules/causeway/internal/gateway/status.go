@@ -21,7 +21,9 @@ func (g *Gateway) describe() map[string]any {
 		"version":       map[string]any{"version": g.opts.Version},
 		"listeners":     listeners,
 		"spool":         g.spooling.state(),
-		"counts":        map[string]any{"connections": links, "devices": devices},
+		"counts": map[string]any{
+			"connections": links, "devices": devices, "deadLetters": g.letters.ring.Stats().Count,
+		},
 	}
 	if status.Code != 0 {
 		description["lastDesiredVersion"] = version
@@ -39,6 +41,7 @@ func (g *Gateway) Status() any {
 	queue := g.uplink.Stats()
 	description["uptimeSeconds"] = int(time.Since(g.began).Seconds())
 	description["hub"] = map[string]any{"connected": g.hub.Connected(), "error": g.observers.connectionError()}
+	description["deadLetters"] = g.letters.state()
 	description["uplink"] = map[string]any{
 		"messages": queue.Messages, "bytes": queue.Bytes, "batchesInFlight": queue.Batches,
 		"oldestSeconds": g.oldestUnsent().Seconds(),

@@ -41,25 +41,30 @@ const (
 // File is the open file. It is safe for concurrent use: one Update at a time, and
 // any number of Views beside it.
 type File struct {
+	dir string
 	db  *bbolt.DB
 	why error // why db is nil
 	sum *crc32.Table
 }
 
-// Open opens the file in a directory, which is made where it is missing. The File
-// is never nil and has to be closed. An error is a report: it wraps ErrDamaged
-// when the file was renamed to state.db.damaged and a new one begun, which is
-// then usable; otherwise it wraps ErrUnavailable, as every later call does.
-func Open(dir string) (*File, error) {
-	f := &File{sum: crc32.MakeTable(crc32.Castagnoli)}
-	path := filepath.Join(dir, name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// New names the file in a directory. Every call fails with ErrUnavailable until Open.
+func New(dir string) *File {
+	return &File{dir: dir, why: ErrUnavailable, sum: crc32.MakeTable(crc32.Castagnoli)}
+}
+
+// Open opens the file; the directory is made where it is missing. It is called once,
+// before the other calls, and Close after them. An error is a report: it wraps
+// ErrDamaged when the file was renamed to state.db.damaged and a new one begun, which
+// is usable; otherwise it wraps ErrUnavailable, as every later call does.
+func (f *File) Open() error {
+	path := filepath.Join(f.dir, name)
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return f.unavailable(err)
 	}
 	db, err := open(path)
 	if err == nil {
 		f.db = db
-		return f, nil
+		return nil
 	}
 	if !errors.Is(err, ErrDamaged) {
 		return f.unavailable(err)
@@ -73,12 +78,12 @@ func Open(dir string) (*File, error) {
 		return f.unavailable(errors.Join(report, err))
 	}
 	f.db = db
-	return f, report
+	return report
 }
 
-func (f *File) unavailable(err error) (*File, error) {
+func (f *File) unavailable(err error) error {
 	f.why = fmt.Errorf("state: %w: %w", ErrUnavailable, err)
-	return f, f.why
+	return f.why
 }
 
 // open opens and looks through the whole file: some 20 ms for the 16 MiB that the

@@ -15,8 +15,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func opened(t *testing.T, dir string) *File {
 	t.Helper()
-	f, err := Open(dir)
-	if err != nil {
+	f := New(dir)
+	if err := f.Open(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
@@ -152,7 +152,8 @@ func TestADamagedFileIsSetAsideAndANewOneBegun(t *testing.T) {
 			if err := os.WriteFile(path, damage(b), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f, err := Open(dir)
+			f := New(dir)
+			err = f.Open()
 			defer func() { _ = f.Close() }()
 			if !errors.Is(err, ErrDamaged) {
 				t.Fatalf("error %v", err)
@@ -190,8 +191,8 @@ func TestAFileThatCannotBeOpenedIsReportedAndEveryCallFails(t *testing.T) {
 	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(filepath.Join(blocked, "below"))
-	if !errors.Is(err, ErrUnavailable) {
+	f := New(filepath.Join(blocked, "below"))
+	if err := f.Open(); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("open: %v", err)
 	}
 	nothing := func(*Bucket) error { return nil }
