@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -175,16 +177,21 @@ func TestAMessageOfAKnownShapeAllocatesNothingAllTheWay(t *testing.T) {
 		t.Log("not measured under the race detector")
 		return
 	}
-	const packets = 20_000
+	// The collector empties pools, and how many acknowledgements are outstanding at
+	// once depends on the scheduler: without the first, the best of some runs counts.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	const packets, runs = 20_000, 4
 	for name, s := range shapes(t) {
-		travel(t, s.profile, s.opening, s.packet, packets) // memory for reuse
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		travel(t, s.profile, s.opening, s.packet, packets)
-		runtime.ReadMemStats(&after)
-		// A link costs some, and the collector empties pools: far less than one in ten messages.
-		if per := float64(after.Mallocs-before.Mallocs) / float64(packets*s.messages); per > 0.1 {
-			t.Errorf("%s: %.3f allocations a message, want none", name, per)
+		least := math.Inf(1)
+		for range runs {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			travel(t, s.profile, s.opening, s.packet, packets)
+			runtime.ReadMemStats(&after)
+			least = min(least, float64(after.Mallocs-before.Mallocs)/float64(packets*s.messages))
+		}
+		if least > 0.05 { // a link itself costs some
+			t.Errorf("%s: %.3f allocations a message, want none", name, least)
 		}
 	}
 }
