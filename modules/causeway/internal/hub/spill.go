@@ -14,8 +14,9 @@ type Store interface {
 	// indexes from first. They are on disk when it returns nil, and none of them
 	// counts otherwise.
 	Append(entries [][][]byte) (first uint64, err error)
-	// Read returns the messages of an entry, valid until the next Read. An entry that
-	// is gone or unreadable is an error, and will stay one.
+	// Read returns the messages of an entry, valid until the next Read: none where
+	// there is nothing any more. An error says that it cannot be read now; the store
+	// gives an entry up that stays so.
 	Read(index uint64) (messages [][]byte, err error)
 	// Bounds returns the oldest index that is not done and the newest; first > last
 	// means that there is none.
@@ -339,8 +340,12 @@ func (u *Uplink) load() bool {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if err != nil { // the store has reported it, and gives up in the end
+		u.put(b)
+		return false
+	}
 	d.readNext++
-	if err != nil || b.len() == 0 { // the store has reported it
+	if b.len() == 0 {
 		u.put(b)
 		d.store.Done(index)
 		return true

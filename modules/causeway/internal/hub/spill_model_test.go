@@ -41,11 +41,10 @@ func (d *diskStore) Append(entries [][][]byte) (uint64, error) {
 }
 
 func (d *diskStore) Read(index uint64) ([][]byte, error) {
-	e, ok := d.entries[index]
-	if !ok {
-		return nil, errors.New("gone")
+	if d.broken {
+		return nil, errDisk
 	}
-	return e, nil
+	return d.entries[index], nil
 }
 
 func (d *diskStore) Bounds() (uint64, uint64) {
