@@ -128,7 +128,7 @@ func TestSigtermAcknowledgesWhatWasTakenAndEndsInTime(t *testing.T) {
 	sim.WaitMessages(imei, 2, time.Second)
 }
 
-func TestTheGatewayStartsWithoutTheHubFromItsLastGoodConfiguration(t *testing.T) {
+func TestTheGatewayServesAndKeepsWhileTheHubIsAwayAndItIsKilledItself(t *testing.T) {
 	t.Parallel()
 	sim := built.StartSimulator(t, trackers)
 	g := built.StartGateway(t, sim, world.ConnectionString)
@@ -151,10 +151,22 @@ func TestTheGatewayStartsWithoutTheHubFromItsLastGoodConfiguration(t *testing.T)
 		t.Fatal(err)
 	}
 	d := login(t, strings.TrimPrefix(ready.Details.Listeners["trackers"].Bind, "tcp://"), imei)
-	d.send(1)
-	d.silent(500 * time.Millisecond) // nowhere safe yet
-	sim.Must("POST", "/hub/up", nil, nil)
-	if n := d.acknowledged(30 * time.Second); n != 1 {
-		t.Errorf("acknowledged %d, sent 1", n)
+	d.send(3)
+	if n := d.acknowledged(10 * time.Second); n != 3 { // from the disk
+		t.Errorf("acknowledged %d, sent 3", n)
 	}
+
+	g.Proc.Kill()
+	g.Start()
+	g.Logged("spool holds messages of an earlier life")
+	sim.Must("POST", "/hub/up", nil, nil)
+	for i, m := range sim.WaitMessages(imei, 3, 30*time.Second) {
+		if seq := sequence(t, m); seq != i+1 {
+			t.Errorf("message %d carries sequence %d", i, seq)
+		}
+	}
+	world.Eventually(t, 10*time.Second, "the disk is empty", func() bool {
+		_, payload := sim.Method("getStatus", nil)
+		return strings.Contains(string(payload), `"spool":{"state":"idle","messages":0,`)
+	})
 }
