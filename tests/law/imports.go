@@ -51,7 +51,7 @@ var directions = []struct {
 // suite, the way to real sockets, and the rooms that the whole uplink is measured with.
 var testsKnow = []string{
 	causeway + "/codec/codectest", rooms + "/listen", rooms + "/frame",
-	rooms + "/session", rooms + "/route", causeway + "/codecs/json", causeway + "/codecs/teltonika",
+	rooms + "/session", rooms + "/route", rooms + "/spool", causeway + "/codecs/json", causeway + "/codecs/teltonika",
 }
 
 // importDirection holds the arrows of the design: uplink and downlink meet in

@@ -16,3 +16,14 @@ func (u *Uplink) Pass() bool {
 	u.accepted(b)
 	return true
 }
+
+// Reached tells the uplink that the hub is there.
+func (u *Uplink) Reached() { u.reached(true) }
+
+// Left tells whether anything is still on its way, in memory or on disk.
+func (u *Uplink) Left() bool {
+	first, last := u.disk.store.Bounds()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.count > 0 || u.disk.safe > 0 || first <= last && u.disk.readNext <= last
+}
