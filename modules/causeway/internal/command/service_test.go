@@ -64,7 +64,10 @@ type field struct {
 	failed  []error
 }
 
-func newField(t *testing.T) *field { return newKeptField(t, nil) }
+func newField(t *testing.T) *field {
+	t.Helper()
+	return newKeptField(t, nil)
+}
 
 // newKeptField has a store.
 func newKeptField(t *testing.T, store Store) *field {

@@ -185,11 +185,11 @@ func (o *observers) letterGauges(d *deadLetters) error {
 			func(s letterState) uint64 { return s.Dropped }},
 		{"causeway_dead_letters_lost_total", "Dead letters that could not be written to disk.",
 			func(s letterState) uint64 { return s.Lost }},
-		{"causeway_dead_letters_unsent_total", "Dead letters that were not sent to the output deadletter: too many, or refused.",
+		{"causeway_dead_letters_unsent_total", "Dead letters that the output deadletter left out: too many, or refused.",
 			func(s letterState) uint64 { return s.Unsent }},
 	} {
-		value := counter.value
-		if err := o.metrics.Counter(counter.name, counter.help, func() float64 { return float64(value(d.state())) }); err != nil {
+		value := func() float64 { return float64(counter.value(d.state())) }
+		if err := o.metrics.Counter(counter.name, counter.help, value); err != nil {
 			return err
 		}
 	}
