@@ -33,7 +33,7 @@ type spooling struct {
 
 // open opens the spool and gives it to the uplink. What it holds goes to the hub
 // before anything newer, so the first attempt is made before any device is served.
-func (s *spooling) open() bool {
+func (s *spooling) open() {
 	store, err := spool.Open(spool.Options{
 		Dir:      filepath.Join(s.g.opts.Environment.DataDir, spoolFolder),
 		Observer: s.g.observers,
@@ -42,7 +42,7 @@ func (s *spooling) open() bool {
 	defer s.mu.Unlock()
 	if s.err = err; err != nil {
 		s.g.log.Error().Err(err).Msg("spool cannot be opened, devices are acknowledged by the hub only")
-		return false
+		return
 	}
 	s.spool = store
 	s.configureLocked()
@@ -50,7 +50,6 @@ func (s *spooling) open() bool {
 	if first, last := store.Bounds(); first <= last {
 		s.g.log.Info().Int("messages", store.Stats().Records).Msg("spool holds messages of an earlier life")
 	}
-	return true
 }
 
 // run moves messages between memory and disk until ctx ends.

@@ -15,14 +15,8 @@ import (
 // the disk when it is back.
 func BenchmarkDisk(b *testing.B) {
 	s := shapes(b)["json line"]
-	direct := func(b *testing.B, p *session.Profile) {
-		travel(b, p, s.opening, s.packet, b.N)
-	}
-	perSecond := func(b *testing.B) {
-		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-	}
 	b.Run("direct", func(b *testing.B) {
-		direct(b, s.profile)
+		travel(b, s.profile, s.opening, s.packet, b.N)
 		perSecond(b)
 	})
 	b.Run("to disk", func(b *testing.B) {
@@ -42,6 +36,11 @@ func BenchmarkDisk(b *testing.B) {
 		}
 		perSecond(b)
 	})
+}
+
+func perSecond(b *testing.B) {
+	b.Helper()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 
 // onDisk is an uplink with a real spool whose hub is away.
