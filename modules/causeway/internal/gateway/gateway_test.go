@@ -53,12 +53,14 @@ func newGateway(t *testing.T, env config.Environment) *Gateway {
 	return g
 }
 
-// run runs the gateway until the returned function is called.
+// run runs the gateway until the returned function is called. It has restored what
+// was kept when run returns: it has tried the hub then, which is nowhere.
 func run(t *testing.T, g *Gateway) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
+	eventually(t, "the gateway runs", func() bool { return g.observers.connectionError() != "" })
 	return func() {
 		cancel()
 		if err := <-done; err != nil {

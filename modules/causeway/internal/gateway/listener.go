@@ -85,7 +85,10 @@ func (l *listener) run(ctx context.Context, open *listen.Listener) {
 
 // Stream implements listen.Handler.
 func (l *listener) Stream(ctx context.Context, link *listen.Link) {
-	l.sessions.Add(1)
+	if !l.enter() {
+		link.Close("gateway-stopped")
+		return
+	}
 	defer l.sessions.Done()
 	l.observer.Opened()
 	defer func() { l.observer.Closed(link.Reason()) }()
@@ -97,6 +100,17 @@ func (l *listener) Stream(ctx context.Context, link *listen.Link) {
 		return
 	}
 	s.Serve(ctx, l.draining, counted)
+}
+
+// enter counts a session in, unless the listener is being stopped: a link may have
+// been accepted just before, and nobody waits for it then.
+func (l *listener) enter() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.accepting {
+		l.sessions.Add(1)
+	}
+	return l.accepting
 }
 
 // Peer implements listen.Handler.
