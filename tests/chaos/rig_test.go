@@ -21,7 +21,8 @@ const deployment = `{"schemaVersion": "1.0", "listeners": {
 	"trackers-udp": {"bind": "udp://127.0.0.1:0", "codec": "teltonika", "ack": "ACK"},
 	"meters":       {"bind": "udp://127.0.0.1:0", "codec": "json", "ack": "ACK", "options": {"id": "/serial", "ack": "OK"}},
 	"lines":        {"bind": "tcp://127.0.0.1:0", "codec": "csv", "ack": "ACK", "options":
-		{"columns": ["device", "seq", "time", "value"], "id": "device", "ack": "OK", "nak": "NAK"}}}}`
+		{"columns": ["device", "seq", "time", "value"], "id": "device", "ack": "OK", "nak": "NAK"}}},
+	"spool": {"bytes": 67108864, "full": "block"}}`
 
 // memoryLimit is what a gateway process may have: its queue is 4 MiB at most, and 300
 // links cost some tens of KiB each; the rest is the program itself, several times as
@@ -289,10 +290,5 @@ func (r *rig) messages() (all []world.Message) {
 	}
 }
 
-// spooled says whether the gateway keeps a spool on its disk.
-func (r *rig) spooled() bool {
-	_, err := newestSegment(r.spool())
-	return err == nil
-}
-
+// spool is the folder of the gateway's log.
 func (r *rig) spool() string { return filepath.Join(r.disk.Data, "spool") }
