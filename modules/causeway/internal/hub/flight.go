@@ -60,10 +60,12 @@ func (u *Uplink) accepted(b *batch) { u.done(b, nil) }
 func (u *Uplink) refused(b *batch, err error) { u.done(b, err) }
 
 func (u *Uplink) done(b *batch, err error) {
+	u.mu.Lock()
+	u.landed(b) // first: whoever writes what is in flight to disk must not settle it too
+	u.mu.Unlock()
 	b.settle(err) // before room is made: whoever waits for room finds the window moved
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.landed(b)
 	u.forget(b)
 	u.freed = true
 	u.put(b)

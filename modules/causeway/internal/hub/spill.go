@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
@@ -69,6 +71,7 @@ type spill struct {
 	safe     int       // bytes in memory that are on disk too
 	away     time.Time // since when the hub is away; zero while it is there
 	retry    time.Time // nothing is written before
+	reread   time.Time // nothing is read before
 	wake     chan struct{}
 }
 
@@ -98,6 +101,7 @@ func (u *Uplink) WriteAlways(always bool) {
 	u.mu.Lock()
 	u.disk.Always = always
 	u.mu.Unlock()
+	u.signal() // what waited for the disk need not any more
 	u.signalDisk()
 }
 
@@ -110,7 +114,7 @@ func (u *Uplink) Spill(ctx context.Context) {
 		u.enter(time.Now())
 		wrote := u.write()
 		loaded := u.load()
-		u.leave()
+		u.leave(time.Now())
 		if wrote || loaded {
 			continue
 		}
@@ -179,16 +183,12 @@ func (u *Uplink) enter(now time.Time) {
 		return
 	}
 	u.disk.spooling = true
-	var entries []*entry
-	var records [][][]byte
-	for _, place := range [...][]*batch{u.flying, u.ready} {
-		for _, b := range place {
-			if b.entry == nil {
-				b.entry = &entry{left: 1}
-				entries = append(entries, b.entry)
-				records = append(records, b.copyMembers())
-			}
-		}
+	elders := slices.DeleteFunc(slices.Concat(u.flying, u.ready), func(b *batch) bool { return b.entry != nil })
+	slices.SortFunc(elders, func(a, b *batch) int { return cmp.Compare(a.order, b.order) }) // one refused may be in ready
+	entries, records := make([]*entry, len(elders)), make([][][]byte, len(elders))
+	for i, b := range elders {
+		b.entry = &entry{left: 1}
+		entries[i], records[i] = b.entry, b.copyMembers()
 	}
 	u.mu.Unlock()
 	if len(records) == 0 {
@@ -203,9 +203,11 @@ func (u *Uplink) enter(now time.Time) {
 	u.secured(entries, first)
 }
 
-// secured notes that entries are on disk and settles their messages.
+// secured notes that entries are on disk and settles their messages, before they
+// leave the account: who drains the uplink finds the acknowledgements written.
 func (u *Uplink) secured(entries []*entry, first uint64) {
 	var receipts []message.Receipt
+	size := 0
 	u.mu.Lock()
 	for i, e := range entries {
 		if e.index = first + uint64(i); e.left == 0 { // landed while it was written
@@ -217,18 +219,25 @@ func (u *Uplink) secured(entries []*entry, first uint64) {
 			if b.entry != nil && b.entry.index >= first && !b.safe {
 				receipts = append(receipts, b.receipts...)
 				clear(b.receipts)
-				u.makeSafe(b)
+				b.safe = true
+				size += len(b.bytes)
 			}
 		}
 	}
+	u.disk.safe += size
 	u.disk.readNext = first + uint64(len(entries))
-	u.roomMade()
 	u.mu.Unlock()
 	for _, r := range receipts {
 		if r != nil {
 			r.Settled(nil)
 		}
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.bytes -= size
+	u.count -= len(receipts)
+	u.roomMade()
+	u.signal()
 }
 
 // retreat ends spooling that could not begin: the elders are not on disk, so
@@ -260,11 +269,11 @@ func (u *Uplink) retreat(entries []*entry) {
 func (u *Uplink) write() bool {
 	u.mu.Lock()
 	d := &u.disk
-	if !d.spooling || time.Now().Before(d.retry) {
+	if !d.spooling || time.Now().Before(d.retry) || slices.ContainsFunc(u.flying, foreign) {
 		u.mu.Unlock()
 		return false
 	}
-	list := d.aside
+	list := slices.Concat(u.foreigners(), d.aside)
 	d.aside = nil
 	if u.open.len() > 0 {
 		list = append(list, u.open)
@@ -294,6 +303,22 @@ func (u *Uplink) write() bool {
 	return true
 }
 
+// foreign tells a batch that has no place in the disk's order: it was in memory
+// already when a store came late that held a backlog. Nothing is written before its
+// flight is over; then it goes to disk as what was taken later does.
+func foreign(b *batch) bool { return b.entry == nil && !b.safe }
+
+// foreigners takes such batches out of ready.
+func (u *Uplink) foreigners() (list []*batch) {
+	u.ready = slices.DeleteFunc(u.ready, func(b *batch) bool {
+		if foreign(b) {
+			list = append(list, b)
+		}
+		return foreign(b)
+	})
+	return list
+}
+
 // written puts batches that are on disk on their way, or leaves them there.
 func (u *Uplink) written(list []*batch, first uint64) {
 	u.mu.Lock()
@@ -316,97 +341,9 @@ func (u *Uplink) written(list []*batch, first uint64) {
 	u.signal()
 }
 
-// load reads the next entry from disk when memory has room for it.
-func (u *Uplink) load() bool {
-	u.mu.Lock()
-	d := &u.disk
-	first, last := uint64(1), uint64(0)
-	if d.store != nil {
-		first, last = d.store.Bounds()
-	}
-	d.readNext = max(d.readNext, first)
-	index := d.readNext
-	if !d.spooling || index > last || d.safe > u.opts.QueueBytes/2 || !d.away.IsZero() {
-		u.mu.Unlock()
-		return false
-	}
-	b := u.take()
-	u.mu.Unlock()
-	messages, err := d.store.Read(index)
-	for _, m := range messages {
-		b.bytes = append(b.bytes, m...)
-		b.ends = append(b.ends, len(b.bytes))
-		b.receipts = append(b.receipts, nil)
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if err != nil { // the store has reported it, and gives up in the end
-		u.put(b)
-		return false
-	}
-	d.readNext++
-	if b.len() == 0 {
-		u.put(b)
-		d.store.Done(index)
-		return true
-	}
-	b.entry, b.safe, b.began = &entry{index: index, left: 1}, true, time.Now()
-	d.safe += len(b.bytes)
-	u.renumber(b)
-	u.ready = append(u.ready, b)
-	u.signal()
-	return true
-}
-
-// leave ends spooling when everything that was on disk has come to the hub.
-func (u *Uplink) leave() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	d := &u.disk
-	if !d.spooling || d.Always || !d.away.IsZero() || len(d.aside) > 0 || u.open.len() > 0 || d.safe > 0 {
-		return
-	}
-	if first, last := d.store.Bounds(); first <= last && d.readNext <= last {
-		return
-	}
-	d.spooling, d.forced = false, false
-}
-
 func (u *Uplink) failed(err error) {
 	u.mu.Lock()
 	u.disk.retry = time.Now().Add(spillRetry)
 	u.mu.Unlock()
 	u.disk.Failed(err)
-}
-
-// makeSafe notes that a batch is on disk: it no longer counts against the queue.
-func (u *Uplink) makeSafe(b *batch) {
-	b.safe = true
-	u.bytes -= len(b.bytes)
-	u.count -= b.len()
-	u.disk.safe += len(b.bytes)
-}
-
-// renumber puts a batch behind all that are in memory: that is its order on disk.
-func (u *Uplink) renumber(b *batch) {
-	b.order = u.order + 1
-	u.order += uint64(b.len()) //nolint:gosec // a batch has some hundred members
-}
-
-// forget takes a landed batch out of the account, and off the disk with its last part.
-func (u *Uplink) forget(b *batch) {
-	if b.safe {
-		u.disk.safe -= len(b.bytes)
-	} else {
-		u.bytes -= len(b.bytes)
-		u.count -= b.len()
-	}
-	if e := b.entry; e != nil {
-		if e.left--; e.left == 0 && e.index > 0 {
-			u.disk.store.Done(e.index)
-		}
-	}
-	if u.disk.spooling {
-		u.signalDisk()
-	}
 }

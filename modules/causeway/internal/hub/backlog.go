@@ -1,0 +1,121 @@
+package hub
+
+import (
+	"slices"
+	"time"
+)
+
+// spillReread is the pause after an entry could not be read. The store gives it up
+// after 20 tries: too many open files pass within that time.
+const spillReread = time.Second
+
+// load reads the next entry from disk when memory has room for it.
+func (u *Uplink) load() bool {
+	u.mu.Lock()
+	d := &u.disk
+	first, last := uint64(1), uint64(0)
+	if d.store != nil {
+		first, last = d.store.Bounds()
+	}
+	d.readNext = max(d.readNext, first)
+	index := d.readNext
+	if !d.spooling || index > last || d.safe > u.opts.QueueBytes/2 || !d.away.IsZero() ||
+		time.Now().Before(d.reread) {
+		u.mu.Unlock()
+		return false
+	}
+	b := u.take()
+	u.mu.Unlock()
+	messages, err := d.store.Read(index)
+	for _, m := range messages {
+		b.bytes = append(b.bytes, m...)
+		b.ends = append(b.ends, len(b.bytes))
+		b.receipts = append(b.receipts, nil)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err != nil { // the store gives up after a number of tries, which therefore take their time
+		d.reread = time.Now().Add(spillReread)
+		u.put(b)
+		return false
+	}
+	d.readNext++
+	if b.len() == 0 {
+		u.put(b)
+		d.store.Done(index)
+		return true
+	}
+	b.entry, b.safe, b.began = &entry{index: index, left: 1}, true, time.Now()
+	d.safe += len(b.bytes)
+	u.renumber(b)
+	u.ready = append(u.ready, b)
+	u.signal()
+	return true
+}
+
+// leave ends spooling when everything on disk is in memory too and the hub takes
+// it promptly; under steady traffic there is always something on its way. What waits for
+// the disk goes to the hub then, behind what is safe, so that a disk that cannot be
+// written stops nothing.
+func (u *Uplink) leave(now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	d := &u.disk
+	if !d.spooling || d.Always || !d.away.IsZero() || u.behind(now) {
+		return
+	}
+	if first, last := d.store.Bounds(); first <= last && d.readNext <= last || slices.ContainsFunc(u.flying, foreign) {
+		return
+	}
+	for _, b := range slices.Concat(u.foreigners(), d.aside) {
+		u.renumber(b)
+		u.ready = append(u.ready, b)
+	}
+	u.renumber(u.open)
+	d.aside, d.spooling = nil, false
+	d.forced = d.forced && now.Before(d.retry)
+	u.signal()
+}
+
+// behind tells whether something has been on its way for so long that the disk would
+// be used again soon.
+func (u *Uplink) behind(now time.Time) bool {
+	for _, b := range slices.Concat(u.flying, u.ready) {
+		if now.Sub(b.began) >= u.disk.Away {
+			return true
+		}
+	}
+	return false
+}
+
+// makeSafe notes that a batch is on disk: it no longer counts against the queue.
+func (u *Uplink) makeSafe(b *batch) {
+	b.safe = true
+	u.bytes -= len(b.bytes)
+	u.count -= b.len()
+	u.disk.safe += len(b.bytes)
+}
+
+// renumber puts a batch behind all that are in memory: that is its order on disk.
+func (u *Uplink) renumber(b *batch) {
+	b.order = u.order + 1
+	u.order += uint64(b.len()) //nolint:gosec // a batch has some hundred members
+}
+
+// forget takes a landed batch out of the account, and off the disk with its last part.
+func (u *Uplink) forget(b *batch) {
+	if b.safe {
+		u.disk.safe -= len(b.bytes)
+	} else {
+		u.bytes -= len(b.bytes)
+		u.count -= b.len()
+	}
+	if e := b.entry; e != nil {
+		if e.left--; e.left == 0 && e.index > 0 {
+			u.disk.store.Done(e.index)
+		}
+	}
+	if u.disk.spooling {
+		u.signalDisk()
+	}
+}
