@@ -243,7 +243,7 @@ func (g *Gateway) drain() {
 	var closing sync.WaitGroup
 	for _, l := range listeners {
 		closing.Go(func() {
-			l.settled(settle)
+			l.settled(ctx) // what the disk has settled just now, too
 			l.close()
 		})
 	}

@@ -74,7 +74,7 @@ func (g *Gateway) oldestUnsent() time.Duration {
 	if oldest.IsZero() {
 		return 0
 	}
-	return time.Since(oldest)
+	return max(0, time.Since(oldest)) // a clock may step back
 }
 
 // aliveWithin is how long a look at the session table may take before the gateway
