@@ -109,12 +109,16 @@ func (u *Uplink) beCareful(b *batch) {
 	u.careful = max(u.careful, b.order+uint64(b.len())) //nolint:gosec // a count
 }
 
-// mustWait tells whether something refused is on its way again, alone.
+// mustWait tells whether the next batch has to wait for the one in flight: when
+// something refused is on its way again, and when what is sent is on disk. Devices
+// are acknowledged from there, so they may have messages in one batch after another;
+// with two in flight, a hub that refuses the first and takes the second would break
+// their order.
 func (u *Uplink) mustWait() bool {
 	if u.careful > 0 && len(u.flying) == 0 && (len(u.ready) == 0 || u.ready[0].order >= u.careful) {
 		u.careful = 0
 	}
-	return u.careful > 0 && len(u.flying) > 0
+	return len(u.flying) > 0 && (u.careful > 0 || u.disk.spooling || u.disk.safe > 0)
 }
 
 // enqueue inserts by the order in which the messages were taken.
