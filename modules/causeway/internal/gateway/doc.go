@@ -2,7 +2,7 @@
 // the twin's document, applies changes by difference, and drains on the way out.
 // It is the map of the program; no other package knows more than its neighbors.
 //
-// Up:   listen -> frame -> codec -> session -> route -> hub
+// Up:   listen -> frame -> codec -> session -> route -> (spool) -> hub
 // Down: hub -> twin | command -> session -> codec -> frame -> listen
 //
 // [Gateway.Run] starts with the last good configuration, so that devices are

@@ -71,9 +71,10 @@ type UplinkStats struct {
 // Uplink takes messages, batches them and keeps them until the hub has settled
 // them. Messages of one caller stay in order. It is safe for concurrent use.
 //
-// Three places hold a batch: ready (to be sent, in order), flying (sent, waiting
-// for the hub's disposition, in order) and open (being filled). All are guarded
-// by mu; no receipt is called under it.
+// These places hold a batch: open (being filled), ready (to be sent, in order) and
+// flying (sent, waiting for the hub's disposition, in order); and, while the disk is
+// in use, aside and writing, see spill. All are guarded by mu; no receipt is called
+// and no file is touched under it.
 type Uplink struct {
 	opts UplinkOptions
 
