@@ -18,10 +18,10 @@ type Codec interface {
 // called concurrently.
 type Dialogue interface {
 	// Receive decodes one frame, in wire order, into the empty outcome. An error
-	// wraps one of the kinds [ErrMalformed], [ErrProtocol] and [ErrRefused]; any
-	// other error is treated as ErrMalformed. The outcome is used even when an
-	// error is returned, except for its Messages and Ack, so a dialogue can still
-	// answer the device.
+	// wraps one of the kinds [ErrMalformed], [ErrProtocol], [ErrRefused] and
+	// [ErrBroken]; any other error is treated as ErrMalformed. The outcome is used
+	// even when an error is returned, except for its Messages and Ack, so a dialogue
+	// can still answer the device; with ErrBroken nothing of it is used.
 	Receive(Frame, *Outcome) error
 }
 

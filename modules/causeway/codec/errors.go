@@ -11,6 +11,11 @@ var (
 	ErrProtocol = errors.New("protocol violation")
 	// ErrRefused: the device may not come in; the link is closed.
 	ErrRefused = errors.New("identity refused")
+	// ErrBroken: the codec itself failed, not the device: it panicked, ran out of its
+	// budget, or the process that runs it is gone. The link is closed and the frame
+	// becomes a dead letter. The gateway wraps a panic in it; adapters of plugins return
+	// it.
+	ErrBroken = errors.New("codec failed")
 	// ErrUnknownCommand: the codec has no command of that name.
 	ErrUnknownCommand = errors.New("unknown command")
 	// ErrBadCommand: the payload does not fit the command.

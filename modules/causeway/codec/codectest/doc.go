@@ -40,7 +40,7 @@
 //	<! bytes           what is written when a message was refused
 //	result {json}      the end of a command: correlation, payload, error
 //	close reason       the link is closed
-//	! kind words       an error of the kind (malformed, protocol, refused, unknown, bad, busy, framing)
+//	! kind words       an error of the kind (malformed, protocol, refused, broken, unknown, bad, busy, framing)
 //	                   that contains the words; the kind may be left out
 //
 // Bytes are hexadecimal, spaces between are free, or a quoted Go string. A # begins

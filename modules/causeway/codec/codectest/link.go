@@ -123,7 +123,8 @@ func (l *link) taken(err error) []string {
 	if l.scribble {
 		scribble(l.out.Scratch[:cap(l.out.Scratch)])
 	}
-	l.dead = l.out.Close != "" || errors.Is(err, codec.ErrProtocol) || errors.Is(err, codec.ErrRefused)
+	l.dead = l.out.Close != "" || errors.Is(err, codec.ErrProtocol) || errors.Is(err, codec.ErrRefused) ||
+		errors.Is(err, codec.ErrBroken)
 	return lines
 }
 

@@ -125,7 +125,8 @@ func kindOf(err error) string {
 		name string
 		err  error
 	}{
-		{"protocol", codec.ErrProtocol}, {"refused", codec.ErrRefused}, {"unknown", codec.ErrUnknownCommand},
+		{"broken", codec.ErrBroken}, {"protocol", codec.ErrProtocol}, {"refused", codec.ErrRefused},
+		{"unknown", codec.ErrUnknownCommand},
 		{"bad", codec.ErrBadCommand}, {"busy", codec.ErrBusy}, {"malformed", codec.ErrMalformed},
 		{"framing", frame.ErrTooLong}, {"framing", frame.ErrMalformed}, {"framing", frame.ErrNoProgress},
 	} {

@@ -52,7 +52,7 @@ func (d *deadLetters) fault(o *listenerObserver, f session.Fault) {
 		return
 	}
 	switch f.Kind {
-	case session.FaultMalformed, session.FaultProtocol, session.FaultPanic:
+	case session.FaultMalformed, session.FaultProtocol, session.FaultBroken:
 	default:
 		return
 	}

@@ -200,8 +200,8 @@ func (o *listenerObserver) Fault(f session.Fault) {
 	switch f.Kind {
 	case session.FaultMalformed:
 		o.FramesMalformed.Inc()
-	case session.FaultPanic:
-		o.CodecPanics.Inc()
+	case session.FaultBroken:
+		o.CodecFailures.Inc()
 	case session.FaultDropped:
 		o.DatagramsDropped.Inc()
 	}

@@ -43,7 +43,7 @@ func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 		datagrams: counter("causeway_datagrams_dropped_total", "Datagrams dropped because the gateway was busy."),
 		acks:      counter("causeway_acks_total", "Acknowledgements sent to devices."),
 		naks:      counter("causeway_naks_total", "Negative acknowledgements of messages that the hub refused."),
-		panics:    counter("causeway_codec_panics_total", "Panics in the codec, each of which closed a link."),
+		panics:    counter("causeway_codec_failures_total", "Failures of the codec itself (a panic, a budget overrun), each of which closed a link."),
 		commands:  counter("causeway_commands_total", "Commands to devices, by outcome.", "outcome"),
 		letters:   counter("causeway_dead_letters_total", "Frames and messages that became dead letters, by kind.", "kind"),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -72,7 +72,7 @@ func (v *listenerVectors) forget(name string) {
 type Listener struct {
 	Links                                                   prometheus.Gauge
 	LinksOpened, BytesIn, BytesOut, Frames, FramesMalformed prometheus.Counter
-	Messages, DatagramsDropped, Acks, Naks, CodecPanics     prometheus.Counter
+	Messages, DatagramsDropped, Acks, Naks, CodecFailures   prometheus.Counter
 	LinksClosed, LinksRefused, Commands, DeadLetters        *Counts
 	// AckLatency is in seconds.
 	AckLatency prometheus.Observer
@@ -93,8 +93,8 @@ func (m *Metrics) Listener(name string) *Listener {
 			Frames: v.frames.WithLabelValues(name), FramesMalformed: v.malformed.WithLabelValues(name),
 			Messages: v.messages.WithLabelValues(name), DatagramsDropped: v.datagrams.WithLabelValues(name),
 			Acks: v.acks.WithLabelValues(name), Naks: v.naks.WithLabelValues(name),
-			CodecPanics: v.panics.WithLabelValues(name),
-			LinksClosed: newCounts(v.closed, name), LinksRefused: newCounts(v.refused, name),
+			CodecFailures: v.panics.WithLabelValues(name),
+			LinksClosed:   newCounts(v.closed, name), LinksRefused: newCounts(v.refused, name),
 			Commands: newCounts(v.commands, name), DeadLetters: newCounts(v.letters, name),
 			AckLatency: v.ack.WithLabelValues(name),
 		}

@@ -102,7 +102,7 @@ func TestAFrameIsDecodedAgainOutsideOfItsLink(t *testing.T) {
 		{"a piece of a stream", Again{Frame: []byte("login t-3\ndata a\ndata alarm\n"), Uncut: true}, "", "t-3 t-3", "a alarm", nil},
 		{"a piece that ends within a frame", Again{Frame: []byte("data a\nda"), Uncut: true}, "", "", "", codec.ErrMalformed},
 		{"still malformed", Again{Frame: []byte("nonsense")}, "", "", "", codec.ErrMalformed},
-		{"still a panic", Again{Frame: []byte("panic")}, "", "", "", errPanic},
+		{"still a panic", Again{Frame: []byte("panic")}, "", "", "", codec.ErrBroken},
 		{"a device that may not come in", Again{Frame: []byte("login stranger")}, "", "", "", codec.ErrRefused},
 		{"a device that cannot be one", Again{Frame: []byte("data a"), Device: strings.Repeat("x", 129)}, "", "", "", codec.ErrRefused},
 	}

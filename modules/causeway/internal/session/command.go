@@ -68,7 +68,7 @@ func (s *Session) order(ctx context.Context, c codec.Command) error {
 	s.sideMu.Lock()
 	defer s.sideMu.Unlock()
 	if err := s.orderDialogue(c); err != nil {
-		if errors.Is(err, errPanic) {
+		if errors.Is(err, codec.ErrBroken) {
 			s.fail(err)
 		}
 		return err

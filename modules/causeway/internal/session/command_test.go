@@ -69,7 +69,7 @@ func TestCommandEndsWhateverHappens(t *testing.T) {
 		{"answered at once, and the link ends", "leave", nil, nil, "told to leave"},
 		{"the device is busy", "busy", nil, codec.ErrBusy, ""},
 		{"the codec does not know it", "unheard of", nil, codec.ErrUnknownCommand, ""},
-		{"the codec panics", "panic", nil, errPanic, "codec-panic"},
+		{"the codec panics", "panic", nil, codec.ErrBroken, "codec-failed"},
 		{"the device leaves", "ask", func(d *device, _ context.CancelFunc) { _ = d.conn.Close() }, ErrGone, "closed-by-device"},
 		{"the caller leaves", "ask", func(_ *device, cancel context.CancelFunc) { cancel() }, context.Canceled, ""},
 		{"the link is closed", "ask", func(d *device, _ context.CancelFunc) { d.session.Disconnect("operator") }, ErrGone, "operator"},

@@ -103,7 +103,7 @@ const (
 	FaultMalformed FaultKind = "malformed"    // the codec cannot read a frame
 	FaultProtocol  FaultKind = "protocol"     // the link was closed for what it sent
 	FaultIdentity  FaultKind = "identity"     // a device was not let in
-	FaultPanic     FaultKind = "codec-panic"  // the codec panicked
+	FaultBroken    FaultKind = "codec-failed" // the codec itself failed, see codec.ErrBroken
 	FaultRefused   FaultKind = "hub-refused"  // the hub will never take a message
 	FaultDropped   FaultKind = "dropped"      // a message was not handed over: mostly a datagram that found the queue full
 	FaultSend      FaultKind = "device-write" // the device did not take an answer
@@ -112,8 +112,8 @@ const (
 // kindOf sorts a dialogue's error.
 func kindOf(err error) FaultKind {
 	switch {
-	case errors.Is(err, errPanic):
-		return FaultPanic
+	case errors.Is(err, codec.ErrBroken):
+		return FaultBroken
 	case errors.Is(err, errAnswer):
 		return FaultSend
 	case errors.Is(err, codec.ErrRefused):

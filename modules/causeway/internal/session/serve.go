@@ -169,7 +169,7 @@ func (s *Session) readEnd(err error, r *frame.Reader) error {
 		}
 		return &ending{reason: "login-timeout"}
 	case errors.Is(err, frame.ErrTooLong), errors.Is(err, frame.ErrNoProgress), malformed(err),
-		errors.Is(err, codec.ErrProtocol), errors.Is(err, errPanic):
+		errors.Is(err, codec.ErrProtocol), errors.Is(err, codec.ErrBroken):
 		return aboutRest(fmt.Errorf("read: %w", err), r)
 	default:
 		return &ending{reason: "connection-lost"}

@@ -22,7 +22,7 @@ func TestFaultsCostAsMuchAsTheyMust(t *testing.T) {
 	}{
 		{"a malformed frame keeps the link", "nonsense\nhello\n", "what?\nhello yourself\n", "", []FaultKind{FaultMalformed}},
 		{"a protocol error closes it", "evil\nhello\n", "enough\n", "protocol", []FaultKind{FaultProtocol}},
-		{"a panic closes it, and nothing half done is used", "panic\nhello\n", "", "codec-panic", []FaultKind{FaultPanic}},
+		{"a panic closes it, and nothing half done is used", "panic\nhello\n", "", "codec-failed", []FaultKind{FaultBroken}},
 		{"a frame over the limit closes it", strings.Repeat("x", 3000), "", "framing", []FaultKind{FaultProtocol}},
 	}
 	for _, c := range cases {
@@ -68,7 +68,7 @@ func TestCodecThatCutsTheStreamItself(t *testing.T) {
 		faults             []FaultKind
 	}{
 		{"hello\nhello\n", "hello yourself\nhello yourself\n", "", nil},
-		{"!panic\nhello\n", "", "codec-panic", []FaultKind{FaultPanic}},
+		{"!panic\nhello\n", "", "codec-failed", []FaultKind{FaultBroken}},
 		{"!malformed\nhello\n", "hello yourself\n", "", []FaultKind{FaultMalformed}},
 		{"!protocol\nhello\n", "", "protocol", []FaultKind{FaultProtocol}},
 		{"!other\nhello\n", "", "protocol", []FaultKind{FaultProtocol}},

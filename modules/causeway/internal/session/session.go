@@ -23,9 +23,6 @@ type Link interface {
 	Peer() codec.Peer
 }
 
-// errPanic marks a panic in a codec.
-var errPanic = errors.New("codec panicked")
-
 // Session is the life of one link. The zero value is not usable; see Begin.
 type Session struct {
 	profile *Profile
@@ -93,7 +90,7 @@ func newEpoch() uint64 {
 // recovered turns a panic into an error, so that a codec costs its own link only.
 func recovered(err *error) {
 	if v := recover(); v != nil {
-		*err = fmt.Errorf("%w: %v at %.2000s", errPanic, v, debug.Stack())
+		*err = fmt.Errorf("%w: panic: %v at %.2000s", codec.ErrBroken, v, debug.Stack())
 	}
 }
 
@@ -129,7 +126,7 @@ func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	l := &s.main
 	err := s.receive(codec.Frame{Bytes: b, At: at}, &l.out)
 	switch {
-	case errors.Is(err, errPanic):
+	case errors.Is(err, codec.ErrBroken):
 		return aboutFrame(err, b) // what is in the outcome is half done
 	case err != nil:
 		l.out.Messages, l.out.Ack = l.out.Messages[:0], nil
