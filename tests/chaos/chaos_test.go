@@ -98,7 +98,7 @@ func (r *rig) wanted() (list []fault) {
 		r.t.Fatalf("-faults: %v", err)
 	}
 	for _, f := range faults {
-		if pattern.MatchString(f.name) && (!f.apart || *only != "") {
+		if pattern.MatchString(f.name) {
 			list = append(list, f)
 		}
 	}

@@ -58,7 +58,8 @@ func (o *observers) gauges(g *Gateway) error {
 			return err
 		}
 	}
-	return nil
+	return o.metrics.Counter("causeway_hub_messages_retried_total", "Messages that had to be sent to the hub again.",
+		func() float64 { return float64(g.uplink.Stats().Retried) })
 }
 
 // spoolGauges adds what the spool knows to the metrics.

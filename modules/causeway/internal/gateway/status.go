@@ -44,7 +44,7 @@ func (g *Gateway) Status() any {
 	description["deadLetters"] = g.letters.state()
 	description["uplink"] = map[string]any{
 		"messages": queue.Messages, "bytes": queue.Bytes, "batchesInFlight": queue.Batches,
-		"oldestSeconds": g.oldestUnsent().Seconds(),
+		"oldestSeconds": g.oldestUnsent().Seconds(), "retried": queue.Retried,
 	}
 	return description
 }

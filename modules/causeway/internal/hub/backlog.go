@@ -46,9 +46,9 @@ func (u *Uplink) load() bool {
 		return true
 	}
 	b.entry, b.safe, b.began = &entry{index: index, left: 1}, true, time.Now()
+	b.lane = laneOf(deviceOf(b.bytes))
 	d.safe += len(b.bytes)
-	u.renumber(b)
-	u.ready = append(u.ready, b)
+	u.push(b)
 	u.signal()
 	return true
 }
@@ -64,14 +64,12 @@ func (u *Uplink) leave(now time.Time) {
 	if !d.spooling || d.Always || !d.away.IsZero() || u.behind(now) {
 		return
 	}
-	if first, last := d.store.Bounds(); first <= last && d.readNext <= last || slices.ContainsFunc(u.flying, foreign) {
+	if first, last := d.store.Bounds(); first <= last && d.readNext <= last || u.foreignFlies() {
 		return
 	}
-	for _, b := range slices.Concat(u.foreigners(), d.aside) {
-		u.renumber(b)
-		u.ready = append(u.ready, b)
+	for _, b := range slices.Concat(u.takeReady(foreign), d.aside) {
+		u.push(b)
 	}
-	u.renumber(u.open)
 	d.aside, d.spooling = nil, false
 	d.forced = d.forced && now.Before(d.retry)
 	u.signal()
@@ -79,13 +77,13 @@ func (u *Uplink) leave(now time.Time) {
 
 // behind tells whether something has been on its way for so long that the disk would
 // be used again soon.
-func (u *Uplink) behind(now time.Time) bool {
-	for _, b := range slices.Concat(u.flying, u.ready) {
-		if now.Sub(b.began) >= u.disk.Away {
-			return true
+func (u *Uplink) behind(now time.Time) (behind bool) {
+	u.each(func(b *batch) {
+		if b != u.lanes[b.lane].open && now.Sub(b.began) >= u.disk.Away {
+			behind = true
 		}
-	}
-	return false
+	})
+	return behind
 }
 
 // makeSafe notes that a batch is on disk: it no longer counts against the queue.
@@ -94,12 +92,6 @@ func (u *Uplink) makeSafe(b *batch) {
 	u.bytes -= len(b.bytes)
 	u.count -= b.len()
 	u.disk.safe += len(b.bytes)
-}
-
-// renumber puts a batch behind all that are in memory: that is its order on disk.
-func (u *Uplink) renumber(b *batch) {
-	b.order = u.order + 1
-	u.order += uint64(b.len()) //nolint:gosec // a batch has some hundred members
 }
 
 // forget takes a landed batch out of the account, and off the disk with its last part.

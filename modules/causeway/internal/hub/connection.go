@@ -111,7 +111,7 @@ func (c *connection) properties(correlation string) map[string]any {
 // run serves the connection until any part of it ends, and closes it.
 func (c *connection) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	landing := make(chan *batch, c.hub.uplink.opts.Window)
+	landing := make(chan *flight, c.hub.uplink.opts.Window)
 	g.Go(func() error { return c.send(ctx, landing) })
 	g.Go(func() error { return c.settle(ctx, landing) })
 	g.Go(func() error { return c.twin.serve(ctx) })

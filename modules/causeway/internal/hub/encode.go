@@ -156,3 +156,37 @@ func repeated(before []message.Property, name string) bool {
 	}
 	return false
 }
+
+// deviceOf reads the device of the first message that appendMessage has written: it
+// stands in the second pair of the application properties. Empty when it is not there.
+func deviceOf(encoded []byte) string {
+	const head = 8 // of a section: descriptor, constructor, size
+	if len(encoded) < head {
+		return ""
+	}
+	size := uint64(binary.BigEndian.Uint32(encoded[head-4:]))
+	at := head + size + head + 4 // behind the count of the map
+	if at > uint64(len(encoded)) {
+		return ""
+	}
+	value, rest := "", encoded[at:]
+	for range 4 { // output and its value, device and its value
+		var ok bool
+		if value, rest, ok = readString(rest); !ok {
+			return ""
+		}
+	}
+	return value
+}
+
+func readString(b []byte) (s string, rest []byte, ok bool) {
+	switch {
+	case len(b) >= 2 && b[0] == codeStr8 && len(b)-2 >= int(b[1]):
+		return string(b[2 : 2+int(b[1])]), b[2+int(b[1]):], true
+	case len(b) >= 5 && b[0] == codeStr32:
+		if n := uint64(binary.BigEndian.Uint32(b[1:])); n <= uint64(len(b)-5) {
+			return string(b[5 : 5+n]), b[5+n:], true
+		}
+	}
+	return "", nil, false
+}

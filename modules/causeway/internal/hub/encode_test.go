@@ -225,6 +225,9 @@ func FuzzMessageReadsBack(f *testing.F) {
 		if out.ApplicationProperties[propertyDevice] != any(device) {
 			t.Errorf("device %v, want %q", out.ApplicationProperties[propertyDevice], device)
 		}
+		if got := deviceOf(appendMessage(nil, m)); got != device {
+			t.Errorf("the device is read back as %q, want %q", got, device)
+		}
 		seen := map[string]bool{}
 		for name, value := range out.ApplicationProperties {
 			if text, ok := value.(string); !ok || !utf8.ValidString(text) || !utf8.ValidString(name) {
@@ -235,6 +238,19 @@ func FuzzMessageReadsBack(f *testing.F) {
 			} else {
 				seen[lower] = true
 			}
+		}
+	})
+}
+
+func FuzzDeviceOfTakesAnyBytes(f *testing.F) {
+	whole := appendMessage(nil, telemetry("body"))
+	for n := 0; n < len(whole); n += 7 {
+		f.Add(whole[:n])
+	}
+	f.Add([]byte("\x00\x53\x73\xd0\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		if device := deviceOf(encoded); len(device) > len(encoded) {
+			t.Errorf("%d bytes give a device of %d", len(encoded), len(device))
 		}
 	})
 }

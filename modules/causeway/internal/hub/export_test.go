@@ -8,12 +8,12 @@ const RaceEnabled = raceEnabled
 // Pass lets the next batch leave and be accepted, as the loops of a connection do;
 // false when there is none.
 func (u *Uplink) Pass() bool {
-	b, _ := u.next(time.Now().Add(time.Hour)) // later than every linger
-	if b == nil {
+	f, _ := u.next(time.Now().Add(time.Hour)) // later than every linger
+	if f == nil {
 		return false
 	}
-	b.transfer()
-	u.accepted(b)
+	f.transfer()
+	u.accepted(f)
 	return true
 }
 

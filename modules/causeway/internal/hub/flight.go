@@ -1,13 +1,52 @@
 package hub
 
 import (
+	"math/bits"
 	"slices"
 	"time"
+
+	"github.com/Azure/go-amqp"
 )
 
-// next returns the batch that may be sent now, moved to flying, or nil and for
-// how long there is nothing to do unless the uplink is woken (0: until then).
-func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
+// batchFormat is the message format of IoT Hub's batches: every data section is
+// one encoded message (EventsLinkHandler.cs).
+const batchFormat = 0x80013700
+
+// flight is one transfer: batches of some lanes, of each lane in its order. Its memory
+// is reused.
+type flight struct {
+	batches []*batch
+	lanes   laneSet
+	bytes   int
+	sent    time.Time
+
+	wire    amqp.Message
+	members [][]byte
+	receipt amqp.SendReceipt
+}
+
+// len is how many messages it carries.
+func (f *flight) len() (messages int) {
+	for _, b := range f.batches {
+		messages += b.len()
+	}
+	return messages
+}
+
+// transfer returns the message to send; it stays valid while nothing of the flight is
+// changed.
+func (f *flight) transfer() *amqp.Message {
+	f.members = f.members[:0]
+	for _, b := range f.batches {
+		f.members = b.appendMembers(f.members)
+	}
+	f.wire = amqp.Message{Format: batchFormat, Data: f.members}
+	return &f.wire
+}
+
+// next returns what may be sent now, noted as flying, or nil and for how long there is
+// nothing to do unless the uplink is woken (0: until then).
+func (u *Uplink) next(now time.Time) (*flight, time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.flying) >= u.opts.Window {
@@ -16,134 +55,199 @@ func (u *Uplink) next(now time.Time) (*batch, time.Duration) {
 	if wait := u.hold.Sub(now); wait > 0 {
 		return nil, wait
 	}
-	if u.mustWait() {
-		return nil, 0
+	candidates, held := u.candidates(now)
+	if candidates == 0 {
+		return nil, held
 	}
-	if len(u.ready) > 0 {
-		b := u.ready[0]
-		if u.disk.Always && !b.safe {
-			return nil, 0 // the disk comes first
+	if wait := u.linger(candidates, now); wait > 0 {
+		if held > 0 {
+			wait = min(wait, held)
 		}
-		u.ready = slices.Delete(u.ready, 0, 1) // keeps its memory; some 70 batches at most by default
-		u.flying = append(u.flying, b)
-		return b, 0
-	}
-	b := u.open
-	if b.len() == 0 || u.disk.spooling || u.disk.Always { // by way of the disk
-		return nil, 0
-	}
-	full := len(b.bytes) >= u.opts.BatchBytes
-	if wait := u.opts.Linger - now.Sub(b.began); len(u.flying) > 0 && !u.freed && !full && wait > 0 {
 		return nil, wait
 	}
 	u.freed = false
-	u.open = u.take()
-	u.flying = append(u.flying, b)
-	return b, 0
+	f := u.gather(candidates)
+	u.flying = append(u.flying, f)
+	return f, 0
 }
 
-// landed takes a batch out of flight, wherever in it the batch is: dispositions
-// come in order, so it is nearly always the first.
-func (u *Uplink) landed(b *batch) {
-	for i := range u.flying {
-		if u.flying[i] == b {
-			u.flying = slices.Delete(u.flying, i, i+1)
-			return
+// candidates are the lanes that have something to send and nothing in flight. Held is
+// when the first lane that is made to wait may go on; 0 for none.
+func (u *Uplink) candidates(now time.Time) (set laneSet, held time.Duration) {
+	for n := range (u.waiting &^ u.busy).from(0) {
+		l := &u.lanes[n]
+		if l.first(&u.disk) == nil {
+			continue
 		}
+		if wait := l.hold.Sub(now); wait > 0 {
+			if held == 0 || wait < held {
+				held = wait
+			}
+			continue
+		}
+		set |= 1 << n
+	}
+	return set, held
+}
+
+// linger is how long to wait for company: not at all while nothing is in flight, when
+// the window has just moved, or when there is a batch's worth.
+func (u *Uplink) linger(candidates laneSet, now time.Time) time.Duration {
+	if len(u.flying) == 0 || u.freed || u.loose >= u.opts.BatchBytes {
+		return 0
+	}
+	oldest := now
+	for n := range candidates.from(0) {
+		b := u.lanes[n].first(&u.disk)
+		if b != u.lanes[n].open {
+			return 0
+		}
+		if b.began.Before(oldest) {
+			oldest = b.began
+		}
+	}
+	return u.opts.Linger - now.Sub(oldest)
+}
+
+// gather takes a transfer from the candidates, each lane in its turn: a batch's worth.
+// When there are windows for all of them, the first lane may fill its transfer further, since it
+// has only this one.
+func (u *Uplink) gather(candidates laneSet) *flight {
+	f := u.takeFlight()
+	most := u.opts.BatchBytes
+	if bits.OnesCount64(uint64(candidates)) <= u.opts.Window-len(u.flying) {
+		most = max(most, min(stretch*most, transferLimit))
+	}
+	for n := range candidates.from(u.turn) {
+		if f.lanes != 0 {
+			most = u.opts.BatchBytes
+		}
+		for b := u.lanes[n].first(&u.disk); b != nil; b = u.lanes[n].first(&u.disk) {
+			if f.bytes > 0 && (b.alone || f.bytes+len(b.bytes) > most) {
+				u.turn = n
+				return f
+			}
+			u.occupy(n)
+			u.pop(n, b)
+			f.batches, f.bytes = append(f.batches, b), f.bytes+len(b.bytes)
+			f.lanes |= 1 << n
+			u.turn = (n + 1) % lanes
+			if b.alone {
+				return f
+			}
+		}
+	}
+	return f
+}
+
+// landed takes a flight out of the air, wherever in it it is: dispositions come in
+// order, so it is nearly always the first.
+func (u *Uplink) landed(f *flight) {
+	if i := slices.Index(u.flying, f); i >= 0 {
+		u.flying = slices.Delete(u.flying, i, i+1)
 	}
 }
 
-// accepted settles a batch that the hub has stored.
-func (u *Uplink) accepted(b *batch) { u.done(b, nil) }
+// accepted settles what the hub has stored.
+func (u *Uplink) accepted(f *flight) { u.done(f, nil) }
 
-// refused settles a batch of one message that the hub will never take.
-func (u *Uplink) refused(b *batch, err error) { u.done(b, err) }
+// refused settles a flight of one message that the hub will never take.
+func (u *Uplink) refused(f *flight, err error) { u.done(f, err) }
 
-func (u *Uplink) done(b *batch, err error) {
+func (u *Uplink) done(f *flight, err error) {
 	u.mu.Lock()
-	u.landed(b) // first: whoever writes what is in flight to disk must not settle it too
+	u.landed(f) // first: whoever writes what is in flight to disk must not settle it too
 	u.mu.Unlock()
-	b.settle(err) // before room is made: whoever waits for room finds the window moved
+	for _, b := range f.batches { // before room is made: whoever waits for room finds the window moved
+		b.settle(err)
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.forget(b)
+	u.vacate(f.lanes)
+	for _, b := range f.batches {
+		u.forget(b)
+		u.put(b)
+	}
+	u.putFlight(f)
 	u.freed = true
-	u.put(b)
 	u.roomMade()
 	u.signal()
 }
 
-// again puts a batch back to be sent, in its place among the others, not before
-// the pause is over.
-func (u *Uplink) again(b *batch, pause time.Duration) {
+// again puts a flight back to be sent, each batch first in its lane, and lets those
+// lanes wait. With pace, nothing else is sent either before the pause is over.
+func (u *Uplink) again(f *flight, pause time.Duration, pace bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.landed(b)
-	u.beCareful(b)
-	u.enqueue(b)
-	if until := time.Now().Add(pause); until.After(u.hold) {
+	u.landed(f)
+	until := time.Now().Add(pause)
+	for n := range f.lanes.from(0) {
+		u.lanes[n].hold = until
+	}
+	if pace && until.After(u.hold) {
 		u.hold = until
 	}
+	u.back(f)
 	u.signal()
 }
 
-// halve puts a refused batch back as two, to find the message that the hub
-// refuses.
-func (u *Uplink) halve(b *batch) {
+// isolate puts a refused flight back in parts, to find the message that the hub refuses:
+// by lanes first, then by halves. Each part leaves alone.
+func (u *Uplink) isolate(f *flight) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.landed(b)
-	u.beCareful(b)
-	other := u.take()
-	b.splitAt(b.len()/2, other)
-	b.tries = 0
-	u.enqueue(b)
-	u.enqueue(other)
+	u.landed(f)
+	if len(f.batches) == 1 {
+		other := u.take()
+		f.batches[0].splitAt(f.batches[0].len()/2, other)
+		f.batches = append(f.batches, other)
+	}
+	for _, b := range f.batches {
+		b.alone, b.tries = true, 0
+	}
+	u.back(f)
 	u.signal()
 }
 
-// beCareful has the messages of a refused batch sent again one batch at a time:
-// with the next one in flight already, its own messages would overtake those that
-// are refused once more.
-func (u *Uplink) beCareful(b *batch) {
-	u.careful = max(u.careful, b.order+uint64(b.len())) //nolint:gosec // a count
-}
-
-// mustWait tells whether the next batch has to wait for the one in flight: when
-// something refused is on its way again, and when what is sent is on disk. Devices
-// are acknowledged from there, so they may have messages in one batch after another;
-// with two in flight, a hub that refuses the first and takes the second would break
-// their order.
-func (u *Uplink) mustWait() bool {
-	if u.careful > 0 && len(u.flying) == 0 && (len(u.ready) == 0 || u.ready[0].order >= u.careful) {
-		u.careful = 0
+// back returns the batches of a flight to the front of their lanes.
+func (u *Uplink) back(f *flight) {
+	u.retried += uint64(f.len()) //nolint:gosec // a count
+	u.vacate(f.lanes)
+	for _, b := range slices.Backward(f.batches) {
+		u.pushFront(b)
 	}
-	return len(u.flying) > 0 && (u.careful > 0 || u.disk.spooling || u.disk.safe > 0)
+	u.putFlight(f)
 }
 
-// enqueue inserts by the order in which the messages were taken.
-func (u *Uplink) enqueue(b *batch) {
-	at := len(u.ready)
-	for i, other := range u.ready {
-		if other.order > b.order {
-			at = i
-			break
-		}
-	}
-	u.ready = slices.Insert(u.ready, at, b)
-}
-
-// recall moves everything in flight back to be sent first, in order: the
-// connection that carried it is gone. What the hub stored without answering will
-// come to it twice, under the same message ids.
+// recall puts everything in flight back: the connection that carried it is gone. What
+// the hub stored without answering will come to it twice, under the same message ids.
 func (u *Uplink) recall() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, b := range u.flying {
-		u.enqueue(b)
+	for _, f := range u.flying {
+		u.back(f)
 	}
 	clear(u.flying)
 	u.flying = u.flying[:0]
 	u.freed = true
 	u.signal()
+}
+
+// takeFlight returns an empty flight; putFlight gives one back.
+func (u *Uplink) takeFlight() *flight {
+	if n := len(u.freeFlights); n > 0 {
+		f := u.freeFlights[n-1]
+		u.freeFlights = u.freeFlights[:n-1]
+		return f
+	}
+	return new(flight)
+}
+
+func (u *Uplink) putFlight(f *flight) {
+	clear(f.batches)
+	clear(f.members)
+	*f = flight{batches: f.batches[:0], members: f.members[:0]}
+	if len(u.freeFlights) < u.opts.Window {
+		u.freeFlights = append(u.freeFlights, f)
+	}
 }

@@ -24,24 +24,24 @@ const (
 
 // send is the loop that puts batches on the wire, in order, and hands them to
 // settle in the same order.
-func (c *connection) send(ctx context.Context, landing chan<- *batch) error {
+func (c *connection) send(ctx context.Context, landing chan<- *flight) error {
 	u := c.hub.uplink
 	linger := time.NewTimer(time.Hour)
 	defer linger.Stop()
 	for {
-		b, wait := u.next(time.Now())
-		if b == nil {
+		f, wait := u.next(time.Now())
+		if f == nil {
 			if err := u.await(ctx, linger, wait); err != nil {
 				return err
 			}
 			continue
 		}
-		receipt, err := c.events.SendWithReceipt(ctx, b.transfer(), nil)
+		receipt, err := c.events.SendWithReceipt(ctx, f.transfer(), nil)
 		if err != nil {
 			return fmt.Errorf("send batch: %w", err)
 		}
-		b.receipt, b.sent = receipt, time.Now()
-		landing <- b // has room for the whole window
+		f.receipt, f.sent = receipt, time.Now()
+		landing <- f // has room for the whole window
 	}
 }
 
@@ -62,70 +62,74 @@ func (u *Uplink) await(ctx context.Context, t *time.Timer, wait time.Duration) e
 }
 
 // settle waits for the dispositions in the order of sending.
-func (c *connection) settle(ctx context.Context, landing <-chan *batch) error {
+func (c *connection) settle(ctx context.Context, landing <-chan *flight) error {
 	for {
-		var b *batch
+		var f *flight
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case b = <-landing:
+		case f = <-landing:
 		}
-		if err := c.land(ctx, b); err != nil {
+		if err := c.land(ctx, f); err != nil {
 			return err
 		}
 	}
 }
 
-func (c *connection) land(ctx context.Context, b *batch) error {
+func (c *connection) land(ctx context.Context, f *flight) error {
 	waitCtx, cancel := context.WithTimeout(ctx, c.hub.opts.SettleTimeout)
 	defer cancel()
-	state, err := b.receipt.Wait(waitCtx)
+	state, err := f.receipt.Wait(waitCtx)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			return fmt.Errorf("edge hub left a batch unsettled for %v", c.hub.opts.SettleTimeout)
 		}
 		return fmt.Errorf("wait for disposition: %w", err)
 	}
-	messages, inFlight, condition := b.len(), time.Since(b.sent), ""
+	messages, inFlight, condition := f.len(), time.Since(f.sent), ""
 	switch s := state.(type) {
 	case *amqp.StateAccepted:
 		c.accepted = time.Now()
-		c.hub.uplink.accepted(b)
+		c.hub.uplink.accepted(f)
 	case *amqp.StateRejected:
 		condition = string(conditionOf(s))
-		err = c.rejected(b, s)
+		err = c.rejected(f, s)
 	default: // released or modified: the hub never does so, another broker may
 		condition = "released"
-		c.hub.uplink.again(b, 0)
+		c.hub.uplink.again(f, 0, false)
 	}
 	c.hub.opts.Observer.Batch(messages, inFlight, condition)
 	return err
 }
 
 // rejected deals with a refusal by its condition: wait and send again what may
-// pass later, connect anew when we are not let in any more, and otherwise split
-// the batch until the message that the hub refuses stands alone.
-func (c *connection) rejected(b *batch, s *amqp.StateRejected) error {
-	u := c.hub.uplink
+// pass later, connect anew when we are not let in any more, and otherwise take
+// the transfer apart until the message that the hub refuses stands alone.
+func (c *connection) rejected(f *flight, s *amqp.StateRejected) error {
+	u, b := c.hub.uplink, f.batches[0]
 	switch cond := conditionOf(s); cond {
 	case condThrottled, condTimeout, amqp.ErrCondResourceLimitExceeded:
-		b.tries++
-		u.again(b, pauseThrottled<<min(b.tries-1, 5))
+		tries := 0
+		for _, b := range f.batches {
+			b.tries++
+			tries = max(tries, b.tries)
+		}
+		u.again(f, pauseThrottled<<min(tries-1, 5), true)
 		return nil
 	case amqp.ErrCondUnauthorizedAccess:
 		return fmt.Errorf("batch rejected: %w", s.Error)
 	default:
-		if b.len() > 1 {
-			u.halve(b)
+		if f.len() > 1 {
+			u.isolate(f)
 			return nil
 		}
 		if cond == amqp.ErrCondInternalError && c.maybeTheHubs(b) {
-			u.again(b, pauseThrottled<<min(b.faults-1, 5))
+			u.again(f, pauseThrottled<<min(b.faults-1, 5), false)
 			return nil
 		}
 		r := refusal(b, rejection(s))
 		u.opts.Refused(r)
-		u.refused(b, r)
+		u.refused(f, r)
 		return nil
 	}
 }

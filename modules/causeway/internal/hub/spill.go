@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -50,7 +49,7 @@ const (
 )
 
 // entry is a batch on disk that is in memory too: whole, or in the parts that were
-// split off it. Guarded by Uplink.mu.
+// split off it. All of it is of one lane. Guarded by Uplink.mu.
 type entry struct {
 	index uint64 // 0 while it is being written
 	left  int    // parts that have not landed
@@ -58,7 +57,7 @@ type entry struct {
 
 // spill is the uplink's use of its store. While spooling is set, what is taken goes
 // to disk first and from there to the hub, so that disk and memory have one order.
-// Everything on disk is preceded there by its elders that are still in memory:
+// Everything on disk is preceded there by those of its lane that are still in memory:
 // otherwise a restart would send a device's messages in another order.
 type spill struct {
 	SpillOptions
@@ -183,13 +182,14 @@ func (u *Uplink) enter(now time.Time) {
 		return
 	}
 	u.disk.spooling = true
-	elders := slices.DeleteFunc(slices.Concat(u.flying, u.ready), func(b *batch) bool { return b.entry != nil })
-	slices.SortFunc(elders, func(a, b *batch) int { return cmp.Compare(a.order, b.order) }) // one refused may be in ready
-	entries, records := make([]*entry, len(elders)), make([][][]byte, len(elders))
-	for i, b := range elders {
-		b.entry = &entry{left: 1}
-		entries[i], records[i] = b.entry, b.copyMembers()
-	}
+	var entries []*entry
+	var records [][][]byte
+	u.each(func(b *batch) {
+		if b.entry == nil && b != u.lanes[b.lane].open {
+			b.entry = &entry{left: 1}
+			entries, records = append(entries, b.entry), append(records, b.copyMembers())
+		}
+	})
 	u.mu.Unlock()
 	if len(records) == 0 {
 		return
@@ -214,16 +214,14 @@ func (u *Uplink) secured(entries []*entry, first uint64) {
 			u.disk.store.Done(e.index)
 		}
 	}
-	for _, place := range [...][]*batch{u.flying, u.ready} {
-		for _, b := range place {
-			if b.entry != nil && b.entry.index >= first && !b.safe {
-				receipts = append(receipts, b.receipts...)
-				clear(b.receipts)
-				b.safe = true
-				size += len(b.bytes)
-			}
+	u.each(func(b *batch) {
+		if b.entry != nil && b.entry.index >= first && !b.safe {
+			receipts = append(receipts, b.receipts...)
+			clear(b.receipts)
+			b.safe = true
+			size += len(b.bytes)
 		}
-	}
+	})
 	u.disk.safe += size
 	u.disk.readNext = first + uint64(len(entries))
 	u.mu.Unlock()
@@ -249,16 +247,14 @@ func (u *Uplink) retreat(entries []*entry) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, place := range [...][]*batch{u.flying, u.ready} {
-		for _, b := range place {
-			if gone[b.entry] {
-				b.entry = nil
-			}
+	u.each(func(b *batch) {
+		if gone[b.entry] {
+			b.entry = nil
 		}
-	}
+	})
 	u.disk.spooling = false
 	for _, b := range u.disk.aside {
-		u.enqueue(b)
+		u.push(b)
 	}
 	u.disk.aside = nil
 	u.signal()
@@ -269,16 +265,12 @@ func (u *Uplink) retreat(entries []*entry) {
 func (u *Uplink) write() bool {
 	u.mu.Lock()
 	d := &u.disk
-	if !d.spooling || time.Now().Before(d.retry) || slices.ContainsFunc(u.flying, foreign) {
+	if !d.spooling || time.Now().Before(d.retry) || u.foreignFlies() {
 		u.mu.Unlock()
 		return false
 	}
-	list := slices.Concat(u.foreigners(), d.aside)
+	list := u.takeOpen(slices.Concat(u.takeReady(foreign), d.aside))
 	d.aside = nil
-	if u.open.len() > 0 {
-		list = append(list, u.open)
-		u.open = u.take()
-	}
 	d.writing = list
 	u.mu.Unlock()
 	if len(list) == 0 {
@@ -286,7 +278,7 @@ func (u *Uplink) write() bool {
 	}
 	records := make([][][]byte, len(list))
 	for i, b := range list {
-		records[i] = b.transfer().Data
+		records[i] = b.appendMembers(make([][]byte, 0, b.len()))
 	}
 	first, err := d.store.Append(records)
 	if err != nil {
@@ -308,15 +300,8 @@ func (u *Uplink) write() bool {
 // flight is over; then it goes to disk as what was taken later does.
 func foreign(b *batch) bool { return b.entry == nil && !b.safe }
 
-// foreigners takes such batches out of ready.
-func (u *Uplink) foreigners() (list []*batch) {
-	u.ready = slices.DeleteFunc(u.ready, func(b *batch) bool {
-		if foreign(b) {
-			list = append(list, b)
-		}
-		return foreign(b)
-	})
-	return list
+func (u *Uplink) foreignFlies() bool {
+	return slices.ContainsFunc(u.flying, func(f *flight) bool { return slices.ContainsFunc(f.batches, foreign) })
 }
 
 // written puts batches that are on disk on their way, or leaves them there.
@@ -330,8 +315,7 @@ func (u *Uplink) written(list []*batch, first uint64) {
 		if index := first + uint64(i); index == d.readNext && d.safe <= u.opts.QueueBytes/2 {
 			d.readNext++
 			b.entry = &entry{index: index, left: 1}
-			u.renumber(b)
-			u.ready = append(u.ready, b)
+			u.push(b)
 			continue
 		}
 		d.safe -= len(b.bytes)

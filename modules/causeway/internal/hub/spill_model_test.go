@@ -115,7 +115,7 @@ type spillModel struct {
 	life     int
 	lives    map[string][]int // by device, in which life a message was taken
 	receipts []*told
-	flying   []*batch
+	flying   []*flight
 	cloud    map[string][]int // sequence numbers by device, duplicates included
 	gone     map[string]bool  // refused for good, or dropped from the disk
 }
@@ -241,8 +241,8 @@ func (m *spillModel) Next(*rapid.T) {
 	if !m.there {
 		return
 	}
-	if b, _ := m.u.next(time.Now().Add(24 * time.Hour)); b != nil {
-		m.flying = append(m.flying, b)
+	if f, _ := m.u.next(time.Now().Add(24 * time.Hour)); f != nil {
+		m.flying = append(m.flying, f)
 	}
 }
 
@@ -263,53 +263,52 @@ func (m *spillModel) bodies(t *rapid.T, members [][]byte) (list []told) {
 }
 
 // store is what the hub does with a transfer that arrived.
-func (m *spillModel) store(t *rapid.T, b *batch) {
-	for _, n := range m.bodies(t, b.transfer().Data) {
+func (m *spillModel) store(t *rapid.T, f *flight) {
+	for _, n := range m.bodies(t, f.transfer().Data) {
 		m.cloud[n.device] = append(m.cloud[n.device], n.seq)
 	}
 }
 
-func (m *spillModel) Accept(t *rapid.T) {
-	if len(m.flying) > 0 {
-		b := m.flying[0]
-		m.flying = m.flying[1:]
-		m.store(t, b)
-		m.u.accepted(b)
-	}
-}
-
-// Refuse refuses a batch and those behind it: a hub that takes what it gets after a
-// refusal changes the order by itself.
-func (m *spillModel) Refuse(t *rapid.T) {
+// land is a transfer that the hub answers: it may take them in any order, and take one
+// after it has refused an earlier one.
+func (m *spillModel) land(t *rapid.T) *flight {
 	if len(m.flying) == 0 {
-		return
+		return nil
 	}
-	from := rapid.IntRange(0, len(m.flying)-1).Draw(t, "refused from")
-	refused := m.flying[from:]
-	m.flying = m.flying[:from:from]
-	for _, b := range refused {
-		if b.len() > 1 && rapid.Bool().Draw(t, "halve") {
-			m.u.halve(b)
-		} else {
-			m.u.again(b, time.Minute)
-		}
-		if b, _ := m.u.next(time.Now().Add(24 * time.Hour)); b != nil && len(m.u.flying) > 1 {
-			t.Fatalf("a batch leaves while what was refused is in flight")
-		} else if b != nil {
-			m.flying = append(m.flying, b)
-		}
+	i := rapid.IntRange(0, len(m.flying)-1).Draw(t, "which")
+	f := m.flying[i]
+	m.flying = slices.Delete(m.flying, i, i+1)
+	return f
+}
+
+func (m *spillModel) Accept(t *rapid.T) {
+	if f := m.land(t); f != nil {
+		m.store(t, f)
+		m.u.accepted(f)
 	}
 }
 
-// RefuseForGood refuses the first in flight, when it is one message.
+// Refuse refuses a transfer that may be taken later, as a whole or in parts.
+func (m *spillModel) Refuse(t *rapid.T) {
+	switch f := m.land(t); {
+	case f == nil:
+	case f.len() > 1 && rapid.Bool().Draw(t, "isolate"):
+		m.u.isolate(f)
+	default:
+		m.u.again(f, time.Minute, rapid.Bool().Draw(t, "pace"))
+	}
+}
+
+// RefuseForGood refuses a transfer of one message.
 func (m *spillModel) RefuseForGood(t *rapid.T) {
-	if len(m.flying) == 0 || m.flying[0].len() > 1 {
+	i := slices.IndexFunc(m.flying, func(f *flight) bool { return f.len() == 1 })
+	if i < 0 {
 		return
 	}
-	b := m.flying[0]
-	m.flying = m.flying[1:]
-	m.gone[m.bodies(t, b.transfer().Data)[0].key()] = true
-	m.u.refused(b, message.ErrRefused)
+	f := m.flying[i]
+	m.flying = slices.Delete(m.flying, i, i+1)
+	m.gone[m.bodies(t, f.transfer().Data)[0].key()] = true
+	m.u.refused(f, message.ErrRefused)
 }
 
 // Drop is the disk giving up its oldest, if that is not on its way.
@@ -395,14 +394,18 @@ func (m *spillModel) Check(t *rapid.T) {
 // account compares the books with what is there.
 func (m *spillModel) account(t *rapid.T) {
 	bytes, count, safe := 0, 0, 0
-	for _, place := range [...][]*batch{m.u.flying, m.u.ready, m.u.disk.aside, m.u.disk.writing, {m.u.open}} {
+	add := func(b *batch) {
+		if b.safe {
+			safe += len(b.bytes)
+			return
+		}
+		bytes += len(b.bytes)
+		count += b.len()
+	}
+	m.u.each(add)
+	for _, place := range [...][]*batch{m.u.disk.aside, m.u.disk.writing} {
 		for _, b := range place {
-			if b.safe {
-				safe += len(b.bytes)
-				continue
-			}
-			bytes += len(b.bytes)
-			count += b.len()
+			add(b)
 		}
 	}
 	if s := m.u.Stats(); s.Bytes != bytes || s.Messages != count || m.u.disk.safe != safe {

@@ -44,9 +44,9 @@ func hubLoops(ctx context.Context, u *Uplink) {
 	idle := time.NewTimer(time.Hour)
 	defer idle.Stop()
 	for n := 1; ctx.Err() == nil; n++ {
-		b, wait := u.next(time.Now())
+		f, wait := u.next(time.Now())
 		switch {
-		case b == nil:
+		case f == nil:
 			if u.await(ctx, idle, wait) != nil {
 				return
 			}
@@ -54,12 +54,12 @@ func hubLoops(ctx context.Context, u *Uplink) {
 			u.recall()
 			u.reached(false)
 			u.reached(true)
-		case n%97 == 0 && b.len() > 1:
-			u.halve(b)
+		case n%97 == 0 && f.len() > 1:
+			u.isolate(f)
 		default:
-			b.transfer()
+			f.transfer()
 			spend(30 * time.Microsecond) // the hub's time, in which the disk is written
-			u.accepted(b)
+			u.accepted(f)
 		}
 	}
 }

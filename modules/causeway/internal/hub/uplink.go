@@ -18,22 +18,26 @@ const messageLimit = 262144 - 1024
 // errTooLarge is why the uplink itself refuses a message.
 var errTooLarge = fmt.Errorf("more than the %d bytes that the hub takes", messageLimit)
 
-// outcomeLimit is how large a batch may grow to keep one outcome whole: below the
-// edge hub's bound for a transfer (600 KiB), with room for one more message.
-const outcomeLimit = 300_000
+// A lane that has a transfer to itself may make it so many times as large as a batch,
+// since the next one waits for the hub's answer; below the edge hub's bound for a
+// transfer (600 KiB), with room for the last message.
+const (
+	stretch       = 4
+	transferLimit = 300_000
+)
 
 // UplinkOptions bound the uplink. Zero values mean the defaults.
 type UplinkOptions struct {
-	// BatchBytes is the size at which a batch is full. Default 60,000: one AMQP
+	// BatchBytes is the size at which a transfer is full. Default 60,000: one AMQP
 	// frame of the hub's 65,536 with its head, and the measured optimum (16 to 64 kB).
 	BatchBytes int
-	// Window is how many batches are sent without an answer. Default 32: with a hub
+	// Window is how many transfers are sent without an answer. Default 32: with a hub
 	// that answers 20 ms late it carries some 90 MB/s, and the hub grants 1,000.
 	Window int
 	// QueueBytes bounds what is taken and not yet settled, the window included; the
 	// message that reaches the bound is still taken. Default 4 MiB.
 	QueueBytes int
-	// Linger is how long a batch waits for company while others are in flight.
+	// Linger is how long a message waits for company while others are in flight.
 	// Default 5 ms.
 	Linger time.Duration
 	// Refused hears of every message that is refused for good, by the hub or for its
@@ -64,34 +68,41 @@ func (o *UplinkOptions) defaults() {
 type UplinkStats struct {
 	// Bytes and Messages are taken and neither settled nor on disk; Batches are in flight.
 	Bytes, Messages, Batches int
-	// Oldest is when the oldest unsettled batch was begun; zero when there is none.
+	// Oldest is when the oldest unsettled message was taken, by its batch; zero when there
+	// is none.
 	Oldest time.Time
+	// Retried counts messages that had to be sent again, since the start.
+	Retried uint64
 }
 
-// Uplink takes messages, batches them and keeps them until the hub has settled
-// them. Messages of one caller stay in order. It is safe for concurrent use.
+// Uplink takes messages, batches them and keeps them until the hub has settled them.
+// Messages of one device stay in order, whatever the hub refuses. It is safe for
+// concurrent use.
 //
-// These places hold a batch: open (being filled), ready (to be sent, in order) and
-// flying (sent, waiting for the hub's disposition, in order); and, while the disk is
-// in use, aside and writing, see spill. All are guarded by mu; no receipt is called
-// and no file is touched under it.
+// A message is in a lane (open or ready) or in flight, and besides, while the disk is in
+// use, aside or being written, see spill. All is guarded by mu; no receipt is called and
+// no file is touched under it.
 type Uplink struct {
 	opts UplinkOptions
 
 	mu      sync.Mutex
-	open    *batch
-	ready   []*batch
-	flying  []*batch
-	free    []*batch
+	lanes   [lanes]lane
+	waiting laneSet   // lanes that have something to send
+	busy    laneSet   // lanes that have something in flight
+	turn    int       // the lane that is looked at first
+	flying  []*flight // in the order of sending
+	loose   int       // bytes in lanes that are not busy
 	bytes   int
 	count   int
+	retried uint64
 	freed   bool // a settlement freed the window: what is open may leave
 	closed  bool
-	order   uint64    // of the message taken last
-	careful uint64    // up to this order, one batch at a time
 	hold    time.Time // nothing is sent before: the hub asked for patience
 	waiters []chan struct{}
 	disk    spill
+
+	free        []*batch
+	freeFlights []*flight
 
 	wake chan struct{} // cap 1: something changed for the sending loop
 }
@@ -99,7 +110,7 @@ type Uplink struct {
 // NewUplink makes an empty uplink. It does nothing by itself: a Hub drives it.
 func NewUplink(opts UplinkOptions) *Uplink {
 	opts.defaults()
-	u := &Uplink{opts: opts, open: new(batch), wake: make(chan struct{}, 1)}
+	u := &Uplink{opts: opts, wake: make(chan struct{}, 1)}
 	u.disk.wake = make(chan struct{}, 1)
 	u.disk.away = time.Now() // until a hub says that it is there
 	return u
@@ -107,9 +118,8 @@ func NewUplink(opts UplinkOptions) *Uplink {
 
 // Send takes the messages of one outcome, waiting while the queue is full until
 // ctx ends. Either all of them are taken, and the receipt is settled once for each,
-// or none and Send returns message.ErrClosed or ctx's error. They travel in one
-// transfer, so that the hub judges them together; a message that is too large is
-// refused by itself.
+// or none and Send returns message.ErrClosed or ctx's error. A message that is too large
+// is refused by itself.
 func (u *Uplink) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
 	for {
 		err := u.try(outcome, r)
@@ -142,8 +152,8 @@ func (u *Uplink) try(outcome []message.Message, r message.Receipt) error {
 	return err
 }
 
-// admit encodes the messages into the open batch and returns those that are too
-// large for the hub.
+// admit encodes the messages into their lanes and returns those that are too large for
+// the hub.
 func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge []*message.Message, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -153,60 +163,61 @@ func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge [
 	if u.bytes >= u.opts.QueueBytes {
 		return nil, message.ErrFull
 	}
-	first, idle := u.open.len(), u.open.len() == 0
+	idle, loose := u.waiting&^u.busy == 0, u.loose
 	for i := range outcome {
-		before := len(u.open.bytes)
-		u.open.add(&outcome[i], r)
-		size := len(u.open.bytes) - before
-		if size > messageLimit {
-			u.open.undo()
-			tooLarge = append(tooLarge, &outcome[i])
-			continue
-		}
-		u.bytes += size
-		u.count++
-		u.order++
-		if len(u.open.bytes) > u.opts.BatchBytes {
-			first, idle = u.seal(first), true
-		}
-		if u.open.len() == 1 {
-			u.open.began, u.open.order = time.Now(), u.order
+		m := &outcome[i]
+		if !u.join(laneOf(m.Device), m, r) {
+			tooLarge = append(tooLarge, m)
 		}
 	}
-	switch {
+	switch full := u.opts.BatchBytes; {
 	case u.disk.spooling:
 		u.signalDisk()
-	case len(u.ready) > 0 || len(u.flying) == 0 || idle:
+	case len(u.flying) == 0, idle && u.waiting&^u.busy != 0, loose < full && u.loose >= full:
 		u.signal()
 	}
 	return tooLarge, nil
 }
 
-// seal closes a batch that has grown too large and opens the next one with the
-// members from first on, which are of one outcome. An outcome that is too large by
-// itself stays whole as far as a transfer carries it. It returns where the outcome
-// begins in the open batch.
-func (u *Uplink) seal(first int) int {
-	b := u.open
-	last := b.len() - 1
-	switch {
-	case first > 0: // the outcome moves as a whole
-	case len(b.bytes) <= max(outcomeLimit, u.opts.BatchBytes) || last == 0:
-		return first
-	default:
-		first = last
+// join encodes a message into the open batch of its lane, false when it is too large.
+func (u *Uplink) join(number int, m *message.Message, r message.Receipt) bool {
+	l := &u.lanes[number]
+	b := l.open
+	if b == nil {
+		b = u.take()
+		b.lane, b.began = number, time.Now()
 	}
-	next := u.take()
-	moved := uint64(b.len() - first) //nolint:gosec // a count
-	b.splitAt(first, next)
-	next.began, next.order = time.Now(), u.order-moved+1
-	if u.disk.spooling {
-		u.disk.aside = append(u.disk.aside, b)
-	} else {
-		u.ready = append(u.ready, b)
+	before := len(b.bytes)
+	b.add(m, r)
+	size := len(b.bytes) - before
+	if size > messageLimit {
+		if b.undo(); b.len() == 0 {
+			u.put(b)
+		}
+		return false
 	}
-	u.open = next
-	return 0
+	l.open = b
+	u.grown(number, size)
+	u.bytes += size
+	u.count++
+	if len(b.bytes) > u.opts.BatchBytes && b.len() > 1 {
+		u.seal(l)
+	}
+	return true
+}
+
+// seal closes the open batch of a lane, whose last member made it too large and begins
+// the next one.
+func (u *Uplink) seal(l *lane) {
+	b, next := l.open, u.take()
+	b.splitAt(b.len()-1, next)
+	next.began = time.Now()
+	if l.open = next; !u.disk.spooling {
+		l.ready = append(l.ready, b)
+		return
+	}
+	u.grown(b.lane, -len(b.bytes))
+	u.disk.aside = append(u.disk.aside, b)
 }
 
 // waitForRoom waits until something was settled. The channel comes from the
@@ -237,20 +248,23 @@ func (u *Uplink) waitForRoom(ctx context.Context) error {
 func (u *Uplink) Stats() UplinkStats {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return UplinkStats{Bytes: u.bytes, Messages: u.count, Batches: len(u.flying), Oldest: u.oldest()}
+	return UplinkStats{
+		Bytes: u.bytes, Messages: u.count, Batches: len(u.flying), Oldest: u.oldest(), Retried: u.retried,
+	}
 }
 
 // oldest is when the oldest message that is neither settled nor on disk was taken;
 // zero when there is none.
 func (u *Uplink) oldest() (oldest time.Time) {
-	for _, place := range [...][]*batch{u.flying, u.ready, u.disk.writing, u.disk.aside, {u.open}} {
+	look := func(b *batch) {
+		if !b.safe && (oldest.IsZero() || b.began.Before(oldest)) {
+			oldest = b.began
+		}
+	}
+	u.each(look)
+	for _, place := range [...][]*batch{u.disk.writing, u.disk.aside} {
 		for _, b := range place {
-			if b.len() > 0 && !b.safe {
-				if oldest.IsZero() || b.began.Before(oldest) {
-					oldest = b.began
-				}
-				break // the rest of the place is younger
-			}
+			look(b)
 		}
 	}
 	return oldest
@@ -278,8 +292,10 @@ func (u *Uplink) Drain(ctx context.Context) error {
 func (u *Uplink) Close() {
 	u.mu.Lock()
 	u.closed = true
-	left := slices.Concat(u.flying, u.ready, u.disk.aside, []*batch{u.open})
-	u.flying, u.ready, u.disk.aside, u.open = nil, nil, nil, new(batch)
+	left := u.disk.aside
+	u.each(func(b *batch) { left = append(left, b) })
+	u.flying, u.disk.aside, u.lanes = nil, nil, [lanes]lane{}
+	u.waiting, u.busy, u.loose = 0, 0, 0
 	u.bytes, u.count = 0, 0
 	u.wakeWaiters()
 	u.mu.Unlock()
@@ -312,20 +328,20 @@ func (u *Uplink) wakeWaiters() {
 	u.waiters = u.waiters[:0]
 }
 
-// take returns an empty batch; put gives one back. At most a window of them is
-// kept, what a busy uplink uses.
+// take returns an empty batch; put gives one back. What a busy uplink uses is kept: an
+// open batch for each lane and a window of them in flight.
 func (u *Uplink) take() *batch {
 	if n := len(u.free); n > 0 {
 		b := u.free[n-1]
 		u.free = u.free[:n-1]
 		return b
 	}
-	return &batch{bytes: make([]byte, 0, u.opts.BatchBytes)}
+	return new(batch)
 }
 
 func (u *Uplink) put(b *batch) {
 	b.reset()
-	if len(u.free) < u.opts.Window && cap(b.bytes) <= 2*u.opts.BatchBytes {
+	if len(u.free) < lanes+u.opts.Window && cap(b.bytes) <= 2*u.opts.BatchBytes {
 		u.free = append(u.free, b)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -29,12 +30,13 @@ type uplinkModel struct {
 	now    time.Time
 	closed bool
 
-	receipts []*noted // of all messages taken
-	waiting  []int    // numbers to be sent, ascending
+	devices  []string
+	device   []string         // of each message taken
+	receipts []*noted         // of all messages taken
+	waiting  map[string][]int // numbers to be sent, by device, ascending
 	flying   [][]int
-	batches  []*batch // of flying
+	flights  []*flight // of flying
 	settled  int
-	careful  int // numbers below it leave one batch at a time
 }
 
 func newUplinkModel(t *rapid.T) *uplinkModel {
@@ -44,8 +46,21 @@ func newUplinkModel(t *rapid.T) *uplinkModel {
 		QueueBytes: rapid.IntRange(1, 20_000).Draw(t, "queueBytes"),
 		Linger:     time.Millisecond,
 	}
-	// Far enough ahead that neither linger nor a pause holds anything back.
-	return &uplinkModel{u: NewUplink(opts), opts: opts, now: time.Now().Add(24 * time.Hour)}
+	// Far enough ahead that neither linger nor a pause holds anything back. Two devices
+	// share a lane.
+	return &uplinkModel{
+		u: NewUplink(opts), opts: opts, now: time.Now().Add(24 * time.Hour), waiting: map[string][]int{},
+		devices: []string{"device-0", "device-1", "device-2", sharing("device-0")},
+	}
+}
+
+// sharing is another device of the same lane.
+func sharing(device string) string {
+	for i := 0; ; i++ {
+		if other := "other-" + strconv.Itoa(i); laneOf(other) == laneOf(device) {
+			return other
+		}
+	}
 }
 
 func (m *uplinkModel) Send(t *rapid.T) {
@@ -54,9 +69,9 @@ func (m *uplinkModel) Send(t *rapid.T) {
 		size = messageLimit
 	}
 	full := m.u.Stats().Bytes >= m.opts.QueueBytes
-	n := &noted{number: len(m.receipts)}
+	n, device := &noted{number: len(m.receipts)}, rapid.SampledFrom(m.devices).Draw(t, "device")
 	err := m.u.TrySend([]message.Message{{
-		Device: "d", Seq: uint64(n.number), Output: "telemetry", Body: make([]byte, size),
+		Device: device, Seq: uint64(n.number), Output: "telemetry", Body: make([]byte, size),
 	}}, n)
 	var want error
 	switch {
@@ -74,42 +89,59 @@ func (m *uplinkModel) Send(t *rapid.T) {
 		t.Fatalf("send gives %v, want %v", err, want)
 	}
 	if err == nil {
-		m.receipts, m.waiting = append(m.receipts, n), append(m.waiting, n.number)
+		m.receipts, m.device = append(m.receipts, n), append(m.device, device)
+		m.waiting[device] = append(m.waiting[device], n.number)
 	}
+}
+
+// free are the devices of which something waits and nothing of their lane flies.
+func (m *uplinkModel) free() (devices []string) {
+	busy := map[int]bool{}
+	for _, numbers := range m.flying {
+		for _, n := range numbers {
+			busy[laneOf(m.device[n])] = true
+		}
+	}
+	for _, d := range m.devices {
+		if len(m.waiting[d]) > 0 && !busy[laneOf(d)] {
+			devices = append(devices, d)
+		}
+	}
+	return devices
 }
 
 func (m *uplinkModel) Next(t *rapid.T) {
-	b, _ := m.u.next(m.now)
-	if len(m.flying) == 0 && (len(m.waiting) == 0 || m.waiting[0] >= m.careful) {
-		m.careful = 0
+	free := m.free()
+	f, _ := m.u.next(m.now)
+	if want := !m.closed && len(m.flying) < m.opts.Window && len(free) > 0; (f != nil) != want {
+		t.Fatalf("a transfer leaves: %v, want %v", f != nil, want)
 	}
-	window := m.opts.Window
-	if m.careful > 0 {
-		window = 1
-	}
-	if want := !m.closed && len(m.flying) < window && len(m.waiting) > 0; (b != nil) != want {
-		t.Fatalf("a batch is there: %v, want %v", b != nil, want)
-	}
-	if b == nil {
+	if f == nil {
 		return
 	}
 	var numbers []int
-	for _, r := range b.receipts {
-		numbers = append(numbers, r.(*noted).number)
+	for _, b := range f.batches {
+		for _, r := range b.receipts {
+			numbers = append(numbers, r.(*noted).number)
+		}
 	}
-	if len(b.transfer().Data) != len(numbers) {
-		t.Fatalf("%d members on the wire, %d receipts", len(b.wire.Data), len(numbers))
+	if len(f.transfer().Data) != len(numbers) || f.len() != len(numbers) {
+		t.Fatalf("%d members on the wire, %d receipts", len(f.wire.Data), len(numbers))
 	}
-	// The oldest that are not on the wire leave first, whatever came back before.
-	if !slices.Equal(numbers, m.waiting[:len(numbers)]) {
-		t.Fatalf("%v leave, waiting are %v", numbers, m.waiting)
+	// Of each device the oldest that are not on the wire leave first, whatever came back
+	// before.
+	for _, n := range numbers {
+		d := m.device[n]
+		if !slices.Contains(free, d) || m.waiting[d][0] != n {
+			t.Fatalf("%d of %s leaves, waiting are %v, of %v", n, d, m.waiting[d], free)
+		}
+		m.waiting[d] = m.waiting[d][1:]
 	}
-	m.waiting = slices.Clone(m.waiting[len(numbers):])
-	m.flying, m.batches = append(m.flying, numbers), append(m.batches, b)
+	m.flying, m.flights = append(m.flying, numbers), append(m.flights, f)
 }
 
-// land takes one batch out of flight: nearly always the first.
-func (m *uplinkModel) land(t *rapid.T) (*batch, []int) {
+// land takes one transfer out of flight: nearly always the first.
+func (m *uplinkModel) land(t *rapid.T) (*flight, []int) {
 	if len(m.flying) == 0 {
 		return nil, nil
 	}
@@ -117,14 +149,24 @@ func (m *uplinkModel) land(t *rapid.T) (*batch, []int) {
 	if rapid.IntRange(0, 4).Draw(t, "out of order") == 0 {
 		i = rapid.IntRange(0, len(m.flying)-1).Draw(t, "which")
 	}
-	b, numbers := m.batches[i], m.flying[i]
-	m.flying, m.batches = slices.Delete(m.flying, i, i+1), slices.Delete(m.batches, i, i+1)
-	return b, numbers
+	f, numbers := m.flights[i], m.flying[i]
+	m.flying, m.flights = slices.Delete(m.flying, i, i+1), slices.Delete(m.flights, i, i+1)
+	return f, numbers
 }
 
 func (m *uplinkModel) back(numbers []int) {
-	m.waiting = append(m.waiting, numbers...)
-	slices.Sort(m.waiting)
+	for _, n := range numbers {
+		d := m.device[n]
+		m.waiting[d] = append(m.waiting[d], n)
+		slices.Sort(m.waiting[d])
+	}
+}
+
+func (m *uplinkModel) left() (numbers []int) {
+	for _, list := range m.waiting {
+		numbers = append(numbers, list...)
+	}
+	return numbers
 }
 
 func (m *uplinkModel) check(t *rapid.T, numbers []int, want error) {
@@ -137,31 +179,30 @@ func (m *uplinkModel) check(t *rapid.T, numbers []int, want error) {
 }
 
 func (m *uplinkModel) Accept(t *rapid.T) {
-	if b, numbers := m.land(t); b != nil {
-		m.u.accepted(b)
+	if f, numbers := m.land(t); f != nil {
+		m.u.accepted(f)
 		m.check(t, numbers, nil)
 	}
 }
 
 func (m *uplinkModel) Refuse(t *rapid.T) {
-	switch b, numbers := m.land(t); {
-	case b == nil:
+	switch f, numbers := m.land(t); {
+	case f == nil:
 	case len(numbers) > 1:
-		m.u.halve(b)
+		m.u.isolate(f)
 		m.back(numbers)
-		m.careful = max(m.careful, numbers[len(numbers)-1]+1)
 	default:
 		refusal := fmt.Errorf("%w: bad", message.ErrRefused)
-		m.u.refused(b, refusal)
+		m.u.refused(f, refusal)
 		m.check(t, numbers, message.ErrRefused)
 	}
 }
 
 func (m *uplinkModel) Again(t *rapid.T) {
-	if b, numbers := m.land(t); b != nil {
-		m.u.again(b, rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "pause"))
+	if f, numbers := m.land(t); f != nil {
+		pause := rapid.SampledFrom([]time.Duration{0, time.Minute}).Draw(t, "pause")
+		m.u.again(f, pause, rapid.Bool().Draw(t, "pace"))
 		m.back(numbers)
-		m.careful = max(m.careful, numbers[len(numbers)-1]+1)
 	}
 }
 
@@ -170,19 +211,19 @@ func (m *uplinkModel) Recall(*rapid.T) {
 	for _, numbers := range m.flying {
 		m.back(numbers)
 	}
-	m.flying, m.batches = nil, nil
+	m.flying, m.flights = nil, nil
 }
 
 func (m *uplinkModel) Close(t *rapid.T) {
 	if rapid.IntRange(0, 9).Draw(t, "really") > 0 {
 		return
 	}
-	left := m.waiting
+	left := m.left()
 	for _, numbers := range m.flying {
 		left = append(left, numbers...)
 	}
 	m.u.Close()
-	m.closed, m.waiting, m.flying, m.batches = true, nil, nil, nil
+	m.closed, m.waiting, m.flying, m.flights = true, map[string][]int{}, nil, nil
 	m.check(t, left, message.ErrClosed)
 }
 
@@ -198,15 +239,51 @@ func (m *uplinkModel) Check(t *rapid.T) {
 	if s.Bytes > m.opts.QueueBytes+2000 { // the message that reached the bound
 		t.Fatalf("%d bytes are queued, the bound is %d", s.Bytes, m.opts.QueueBytes)
 	}
-	if len(m.u.free) > m.opts.Window {
-		t.Fatalf("%d batches are kept for reuse, the window is %d", len(m.u.free), m.opts.Window)
+	if len(m.u.free) > lanes+m.opts.Window || len(m.u.freeFlights) > m.opts.Window {
+		t.Fatalf("%d batches and %d flights are kept for reuse, the window is %d",
+			len(m.u.free), len(m.u.freeFlights), m.opts.Window)
 	}
+	m.books(t)
 	settled := 0
 	for _, r := range m.receipts {
 		settled += r.times
 	}
 	if settled != m.settled {
 		t.Fatalf("%d settlements, want %d", settled, m.settled)
+	}
+}
+
+// books compares what the uplink has written down of its lanes with the lanes.
+func (m *uplinkModel) books(t *rapid.T) {
+	loose, waiting := 0, laneSet(0)
+	for n := range m.u.lanes {
+		l := &m.u.lanes[n]
+		bytes := 0
+		for _, b := range l.ready {
+			bytes += len(b.bytes)
+		}
+		if l.open != nil {
+			bytes += len(l.open.bytes)
+		}
+		if bytes != l.bytes {
+			t.Fatalf("lane %d says %d bytes and has %d", n, l.bytes, bytes)
+		}
+		if !m.u.busy.has(n) {
+			loose += bytes
+		}
+		if !l.empty() {
+			waiting |= 1 << n
+		}
+	}
+	if loose != m.u.loose || waiting != m.u.waiting {
+		t.Fatalf("loose %d, waiting %x; want %d, %x", m.u.loose, m.u.waiting, loose, waiting)
+	}
+	busy := laneSet(0)
+	for _, f := range m.flights {
+		busy |= f.lanes
+	}
+	if busy != m.u.busy {
+		t.Fatalf("busy %x, want %x", m.u.busy, busy)
 	}
 }
 
@@ -217,12 +294,12 @@ func TestUplinkKeepsToItsModelWhateverTheHubDoes(t *testing.T) {
 			"send": m.Send, "send more": m.Send, "next": m.Next, "next more": m.Next, "accept": m.Accept,
 			"refuse": m.Refuse, "again": m.Again, "recall": m.Recall, "close": m.Close, "": m.Check,
 		})
-		for len(m.waiting) > 0 || len(m.flying) > 0 { // in the end everything is accepted
+		for len(m.left()) > 0 || len(m.flying) > 0 { // in the end everything is accepted
 			m.Next(t)
 			m.Accept(t)
 		}
 		m.Check(t)
-		if s := m.u.Stats(); s != (UplinkStats{}) {
+		if s := m.u.Stats(); s != (UplinkStats{Retried: s.Retried}) {
 			t.Fatalf("after everything is settled stats say %+v", s)
 		}
 	})

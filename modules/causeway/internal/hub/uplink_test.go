@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +29,43 @@ func telemetry(body string) *message.Message {
 // one is an outcome of one message.
 func one(body string) []message.Message { return []message.Message{*telemetry(body)} }
 
+// apart are devices of so many lanes, in ascending order of the lanes.
+func apart(tb testing.TB, count int) (devices []string) {
+	tb.Helper()
+	byLane := map[int]string{}
+	for i := 0; len(byLane) < lanes; i++ {
+		device := "device-" + strconv.Itoa(i)
+		byLane[laneOf(device)] = device
+	}
+	for n := range count {
+		devices = append(devices, byLane[n])
+	}
+	return devices
+}
+
+// mustSendOf is mustSend for a device.
+func mustSendOf(tb testing.TB, u *Uplink, device, body string) {
+	tb.Helper()
+	m := telemetry(body)
+	m.Device = device
+	if err := u.TrySend([]message.Message{*m}, ignored{}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// bodiesOf reads what a transfer carries.
+func bodiesOf(tb testing.TB, f *flight) (bodies []string) {
+	tb.Helper()
+	for _, member := range f.transfer().Data {
+		m, err := readMessage(member)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		bodies = append(bodies, string(m.Body))
+	}
+	return bodies
+}
+
 func mustSend(tb testing.TB, u *Uplink, body string) {
 	tb.Helper()
 	if err := u.TrySend(one(body), ignored{}); err != nil {
@@ -34,27 +73,27 @@ func mustSend(tb testing.TB, u *Uplink, body string) {
 	}
 }
 
-func mustNext(tb testing.TB, u *Uplink) *batch {
+func mustNext(tb testing.TB, u *Uplink) *flight {
 	tb.Helper()
-	b, wait := u.next(time.Now())
-	if b == nil {
-		tb.Fatalf("no batch leaves, wait is %v", wait)
+	f, wait := u.next(time.Now())
+	if f == nil {
+		tb.Fatalf("nothing leaves, wait is %v", wait)
 	}
-	return b
+	return f
 }
 
-func TestBatchLeavesAtOnceWhenNothingIsInFlightAndLingersOtherwise(t *testing.T) {
+func TestAMessageLeavesAtOnceWhenNothingIsInFlightAndLingersOtherwise(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := NewUplink(UplinkOptions{Linger: 5 * time.Millisecond})
-		mustSend(t, u, "first")
+		u, d := NewUplink(UplinkOptions{Linger: 5 * time.Millisecond}), apart(t, 3)
+		mustSendOf(t, u, d[0], "first")
 		first := mustNext(t, u)
-		mustSend(t, u, "second")
-		if b, wait := u.next(time.Now()); b != nil || wait != 5*time.Millisecond {
-			t.Fatalf("a second batch leaves: %v, or after %v; want after 5ms", b != nil, wait)
+		mustSendOf(t, u, d[1], "second")
+		if f, wait := u.next(time.Now()); f != nil || wait != 5*time.Millisecond {
+			t.Fatalf("a second transfer leaves: %v, or after %v; want after 5ms", f != nil, wait)
 		}
 		time.Sleep(5 * time.Millisecond)
 		second := mustNext(t, u)
-		mustSend(t, u, "third")
+		mustSendOf(t, u, d[2], "third")
 		u.accepted(first) // the window moves: no need to linger
 		third := mustNext(t, u)
 		u.accepted(second)
@@ -62,51 +101,146 @@ func TestBatchLeavesAtOnceWhenNothingIsInFlightAndLingersOtherwise(t *testing.T)
 	})
 }
 
-func TestFullBatchLeavesWithoutLingering(t *testing.T) {
-	u := NewUplink(UplinkOptions{BatchBytes: 1000, Linger: time.Hour})
-	mustSend(t, u, "first")
+func TestABatchsWorthLeavesWithoutLingering(t *testing.T) {
+	u, d := NewUplink(UplinkOptions{BatchBytes: 1000, Linger: time.Hour, Window: 2}), apart(t, 4)
+	mustSendOf(t, u, d[0], "first")
 	first := mustNext(t, u)
-	for range 10 {
-		mustSend(t, u, "a body of some bytes")
+	for i := range 12 {
+		mustSendOf(t, u, d[1+i%3], "a body of some bytes")
 	}
-	b := mustNext(t, u)
-	if len(b.bytes) > 1000 || b.len() < 2 {
-		t.Errorf("the batch has %d messages of %d bytes", b.len(), len(b.bytes))
+	f := mustNext(t, u)
+	if f.bytes > 1000 || f.len() < 2 {
+		t.Errorf("the transfer has %d messages of %d bytes", f.len(), f.bytes)
 	}
 	u.accepted(first)
-	u.accepted(b)
+	u.accepted(f)
+	u.Close()
 }
 
-func TestPauseHoldsEverythingBackAndTheLongestCounts(t *testing.T) {
+func TestNothingOfALaneOvertakesWhatTheHubRefuses(t *testing.T) {
+	u, d := NewUplink(UplinkOptions{Linger: time.Nanosecond}), apart(t, 2)
+	mustSendOf(t, u, d[0], "a1")
+	first := mustNext(t, u)
+	mustSendOf(t, u, d[0], "a2")
+	mustSendOf(t, u, d[1], "b1")
+	second, _ := u.next(farAhead)
+	if got := bodiesOf(t, second); !slices.Equal(got, []string{"b1"}) {
+		t.Fatalf("beside a1 leave %v, want b1 alone", got)
+	}
+	if f, _ := u.next(farAhead); f != nil {
+		t.Fatalf("beside a1 leave %v", bodiesOf(t, f))
+	}
+	u.accepted(second) // the hub takes what came later
+	u.again(first, 0, false)
+	third, _ := u.next(farAhead)
+	if got := bodiesOf(t, third); !slices.Equal(got, []string{"a1", "a2"}) {
+		t.Errorf("after the refusal leave %v, want a1 and a2", got)
+	}
+	u.accepted(third)
+	if got := u.Stats().Retried; got != 1 {
+		t.Errorf("%d messages count as sent again, want 1", got)
+	}
+}
+
+func TestALaneThatWaitsHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		u := NewUplink(UplinkOptions{BatchBytes: 1})
-		mustSend(t, u, "first")
-		mustSend(t, u, "second")
-		first := mustNext(t, u)
-		second, _ := u.next(farAhead)
-		u.again(first, time.Second)
-		u.again(second, 100*time.Millisecond)
-		if b, wait := u.next(time.Now()); b != nil || wait != time.Second {
-			t.Fatalf("a batch leaves: %v, or after %v; want after 1s", b != nil, wait)
+		u, d := NewUplink(UplinkOptions{}), apart(t, 2)
+		mustSendOf(t, u, d[0], "a")
+		u.again(mustNext(t, u), time.Second, false)
+		if f, wait := u.next(time.Now()); f != nil || wait != time.Second {
+			t.Fatalf("the lane leaves: %v, or after %v; want after 1s", f != nil, wait)
 		}
-		time.Sleep(time.Second)
-		if b := mustNext(t, u); b != first {
-			t.Error("the second batch overtook the first")
+		mustSendOf(t, u, d[1], "b")
+		if got := bodiesOf(t, mustNext(t, u)); !slices.Equal(got, []string{"b"}) {
+			t.Errorf("%v leave, want b", got)
 		}
 		u.Close()
 	})
 }
 
+func TestAThrottlingHubIsLeftInPeace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, d := NewUplink(UplinkOptions{}), apart(t, 3)
+		mustSendOf(t, u, d[0], "a")
+		first := mustNext(t, u)
+		mustSendOf(t, u, d[1], "b")
+		second, _ := u.next(farAhead)
+		u.again(first, time.Second, true)
+		u.again(second, 100*time.Millisecond, true)
+		mustSendOf(t, u, d[2], "c")
+		if f, wait := u.next(time.Now()); f != nil || wait != time.Second {
+			t.Fatalf("something leaves: %v, or after %v; want after 1s", f != nil, wait)
+		}
+		time.Sleep(time.Second)
+		if got := bodiesOf(t, mustNext(t, u)); len(got) != 3 {
+			t.Errorf("%v leave", got)
+		}
+		u.Close()
+	})
+}
+
+func TestARefusedTransferIsTakenApartUntilTheOffenderStandsAlone(t *testing.T) {
+	u, d := NewUplink(UplinkOptions{}), apart(t, 3)
+	for i, device := range []string{d[0], d[0], d[1], d[1], d[1], d[2]} {
+		mustSendOf(t, u, device, strconv.Itoa(i))
+	}
+	var taken, refused []string
+	for range 50 {
+		f, _ := u.next(farAhead)
+		if f == nil {
+			break
+		}
+		switch bodies := bodiesOf(t, f); {
+		case !slices.Contains(bodies, "3"):
+			taken = append(taken, bodies...)
+			u.accepted(f)
+		case len(bodies) == 1:
+			refused = bodies
+			u.refused(f, message.ErrRefused)
+		default:
+			u.isolate(f)
+		}
+	}
+	slices.Sort(taken)
+	if !slices.Equal(refused, []string{"3"}) || !slices.Equal(taken, []string{"0", "1", "2", "4", "5"}) {
+		t.Errorf("refused are %v, taken %v", refused, taken)
+	}
+	if s := u.Stats(); s.Messages != 0 || s.Bytes != 0 {
+		t.Errorf("stats say %+v", s)
+	}
+}
+
+func TestOneStreamingDeviceGetsLargerTransfersWhileWindowsAreFree(t *testing.T) {
+	u, d := NewUplink(UplinkOptions{BatchBytes: 1000, Window: 3}), apart(t, 4)
+	for range 40 {
+		mustSendOf(t, u, d[0], "a body of some bytes")
+	}
+	f := mustNext(t, u)
+	if f.bytes < 3000 || f.bytes > 4000 {
+		t.Errorf("a device alone sends %d bytes", f.bytes)
+	}
+	u.accepted(f)
+	for _, device := range d[1:] {
+		for range 5 {
+			mustSendOf(t, u, device, "a body of some bytes")
+		}
+	}
+	if f := mustNext(t, u); f.bytes > 1000 {
+		t.Errorf("beside three others a device sends %d bytes", f.bytes)
+	}
+	u.Close()
+}
+
 func TestSendWaitsWhileTheQueueIsFull(t *testing.T) {
 	cases := []struct {
 		name string
-		end  func(u *Uplink, flying *batch, cancel context.CancelFunc)
+		end  func(u *Uplink, flying *flight, cancel context.CancelFunc)
 		want error
 	}{
-		{"room is made", func(u *Uplink, b *batch, _ context.CancelFunc) { u.accepted(b) }, nil},
-		{"a refusal makes room too", func(u *Uplink, b *batch, _ context.CancelFunc) { u.refused(b, message.ErrRefused) }, nil},
-		{"the caller gives up", func(_ *Uplink, _ *batch, cancel context.CancelFunc) { cancel() }, context.Canceled},
-		{"the uplink closes", func(u *Uplink, _ *batch, _ context.CancelFunc) { u.Close() }, message.ErrClosed},
+		{"room is made", func(u *Uplink, f *flight, _ context.CancelFunc) { u.accepted(f) }, nil},
+		{"a refusal makes room too", func(u *Uplink, f *flight, _ context.CancelFunc) { u.refused(f, message.ErrRefused) }, nil},
+		{"the caller gives up", func(_ *Uplink, _ *flight, cancel context.CancelFunc) { cancel() }, context.Canceled},
+		{"the uplink closes", func(u *Uplink, _ *flight, _ context.CancelFunc) { u.Close() }, message.ErrClosed},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -243,35 +377,4 @@ func BenchmarkUplink(b *testing.B) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	throughUplink(b, u, m, r, b.N)
-}
-
-func TestAnOutcomeTravelsInOneTransfer(t *testing.T) {
-	u := NewUplink(UplinkOptions{BatchBytes: 1000})
-	outcome := func(n, size int) []message.Message {
-		list := make([]message.Message, n)
-		for i := range list {
-			list[i] = message.Message{Device: "d", Seq: uint64(i), Body: make([]byte, size)}
-		}
-		return list
-	}
-	send := func(list []message.Message) {
-		t.Helper()
-		if err := u.TrySend(list, ignored{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	send(outcome(1, 600))
-	send(outcome(3, 200))
-	send(outcome(9, 200)) // more than a batch, and still one outcome
-	send(outcome(10, 100_000))
-	for i, want := range []int{1, 3, 9, 2, 2, 2, 2, 2} { // the last outcome is more than a transfer carries
-		b := mustNext(t, u)
-		if b.len() != want {
-			t.Errorf("transfer %d carries %d messages, want %d", i, b.len(), want)
-		}
-		if len(b.bytes) > 614_400 {
-			t.Errorf("transfer %d has %d bytes, the hub takes 614,400", i, len(b.bytes))
-		}
-		u.accepted(b)
-	}
 }

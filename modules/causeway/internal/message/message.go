@@ -45,7 +45,7 @@ func (m *Message) AppendID(dst []byte) []byte {
 	if len(m.Device) <= idDevice && plain(m.Device) {
 		dst = append(dst, m.Device...)
 	} else {
-		dst = appendUint36(append(dst, '#'), hash(m.Device))
+		dst = appendUint36(append(dst, '#'), Hash(m.Device))
 	}
 	dst = append(dst, '-')
 	dst = appendUint36(dst, m.Epoch)
@@ -62,8 +62,9 @@ func plain(s string) bool {
 	return true
 }
 
-// hash is FNV-1a (RFC 9923), by hand because the library's allocates.
-func hash(s string) uint64 {
+// Hash is the 64-bit FNV-1a (RFC 9923) of a device's id, by hand because the library's
+// allocates. It is the same for ever: message ids and what is on disk depend on it.
+func Hash(s string) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * 1099511628211
