@@ -103,7 +103,9 @@ func (d *dialogue) Receive(f codec.Frame, out *codec.Outcome) error {
 	if blank(f.Bytes) {
 		return nil
 	}
-	if err := d.document(f.Bytes, out); err != nil {
+	err := d.document(f.Bytes, out)
+	d.scan.data = nil // a link that rests does not keep the buffer that held it
+	if err != nil {
 		out.Reply = d.nak
 		return err
 	}

@@ -25,7 +25,14 @@ type Options struct {
 	Window int
 	// Gap is Framing.Gap: the silence that ends a frame.
 	Gap time.Duration
+	// Rest has Next return ErrSilent when nothing came for a second and nothing is held,
+	// so that the caller can give the Reader up until there is something to read.
+	Rest bool
 }
+
+// ErrSilent says that nothing came for a while and nothing is held. Next may be called
+// again.
+var ErrSilent = errors.New("silent")
 
 // ErrNoProgress says that a split function returned a frame without consuming
 // anything, or consumed what was not there: its fault, not the device's.
@@ -54,6 +61,7 @@ type Reader struct {
 	limit    int
 	window   int
 	gap      time.Duration
+	rest     bool
 	buf      []byte
 	from, to int    // what is buffered
 	received uint64 // bytes read from the source
@@ -71,7 +79,7 @@ type Reader struct {
 // NewReader returns a Reader of src. Split is called anew for every frame, so
 // that a method of a dialogue may change its mind between frames.
 func NewReader(src Source, split bufio.SplitFunc, opts Options) *Reader {
-	r := &Reader{src: src, split: split, limit: opts.Limit, window: opts.Window, gap: opts.Gap}
+	r := &Reader{src: src, split: split, limit: opts.Limit, window: opts.Window, gap: opts.Gap, rest: opts.Rest}
 	if r.window == 0 {
 		r.window = r.limit + surround
 	}
@@ -114,7 +122,7 @@ func (r *Reader) Consumed() uint64 { return r.received - uint64(r.Buffered()) }
 //     SetReadDeadline has passed; Next may be called again then;
 //   - those of the split function: Next may be called again where ErrMalformed
 //     was found and bytes were consumed, and returns the same error otherwise;
-//   - ErrTooLong and ErrNoProgress.
+//   - ErrSilent with Options.Rest; ErrTooLong and ErrNoProgress.
 func (r *Reader) Next() ([]byte, error) {
 	r.passed = 0
 	for {
@@ -222,15 +230,15 @@ func (r *Reader) room() {
 }
 
 // arm sets the Reader's own deadline before a read: the gap while a frame is
-// unfinished, and the idle time of a grown buffer. That one is left to run out,
-// so that a busy link pays for it once in a while only.
+// unfinished, and the idle time of a grown buffer or a Reader that may rest. That one
+// is left to run out, so that a busy link pays for it once in a while only.
 func (r *Reader) arm() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.gap > 0 && r.from < r.to:
 		r.armed = time.Now().Add(r.gap)
-	case len(r.buf) > firstBuffer:
+	case len(r.buf) > firstBuffer || r.rest:
 		if r.gap == 0 && !r.armed.IsZero() {
 			return nil
 		}
@@ -256,15 +264,20 @@ func (r *Reader) timedOut() bool {
 // buffered is a frame where silence ends frames, and an empty grown buffer that
 // was not used meanwhile is given back.
 func (r *Reader) quiet() error {
-	if r.gap > 0 && r.from < r.to {
+	var silent error
+	switch {
+	case r.gap > 0 && r.from < r.to:
 		r.silent = true
-	} else if r.from == r.to && !r.active && len(r.buf) > firstBuffer {
+	case r.from < r.to || r.active:
+	case r.rest:
+		silent = ErrSilent
+	case len(r.buf) > firstBuffer:
 		r.buf, r.from, r.to = make([]byte, firstBuffer), 0, 0
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.armed = time.Time{}
-	return r.src.SetReadDeadline(r.deadline)
+	return errors.Join(silent, r.src.SetReadDeadline(r.deadline))
 }
 
 // earlier returns the earlier of two deadlines, of which zero is none.

@@ -116,6 +116,44 @@ func TestBufferGrowsOnDemandAndIsGivenBackAfterASilence(t *testing.T) {
 	})
 }
 
+func TestAReaderThatMayRestTellsOfSilenceOnlyWhereNothingIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		device, link := net.Pipe()
+		defer device.Close()
+		f := parse(t, `{"type":"line"}`, 100)
+		r := NewReader(link, f.Split, Options{Limit: 100, Window: f.Window(), Rest: true})
+		go func() {
+			for range 4 { // a busy link is not silent
+				write(t, device, "x\n")
+				time.Sleep(600 * time.Millisecond) // within the bubble's own time
+			}
+			time.Sleep(5 * time.Second)
+			write(t, device, "ha")
+			time.Sleep(5 * time.Second)
+			write(t, device, "lf\n")
+		}()
+		for range 4 {
+			if frame, err := r.Next(); string(frame) != "x" || err != nil {
+				t.Fatalf("got %q, %v", frame, err)
+			}
+		}
+		began := time.Now()
+		if _, err := r.Next(); !errors.Is(err, ErrSilent) || time.Since(began) > 2*idleAfter {
+			t.Fatalf("got %v after %v", err, time.Since(began))
+		}
+		for {
+			frame, err := r.Next()
+			if errors.Is(err, ErrSilent) && r.Buffered() == 0 {
+				continue
+			}
+			if string(frame) != "half" || err != nil {
+				t.Errorf("got %q, %v", frame, err)
+			}
+			break
+		}
+	})
+}
+
 func TestCallersDeadlineHoldsWhileABufferWaitsToBeGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		device, link := net.Pipe()

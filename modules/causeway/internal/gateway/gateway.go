@@ -153,7 +153,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		rooms.Go(func() { g.awaitFirst(ctx) })
 	}
 	for _, room := range []func(context.Context){
-		g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run, g.spooling.run, g.spooling.watch,
+		g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run, g.spooling.run, g.spooling.watch, g.giveBack,
 	} {
 		rooms.Go(func() { room(work) })
 	}

@@ -84,22 +84,42 @@ func (l *listener) run(ctx context.Context, open *listen.Listener) {
 }
 
 // Stream implements listen.Handler.
-func (l *listener) Stream(ctx context.Context, link *listen.Link) {
+func (l *listener) Stream(link *listen.Link) listen.Talk {
 	if !l.enter() {
 		link.Close("gateway-stopped")
-		return
+		return nil
 	}
-	defer l.sessions.Done()
 	l.observer.Opened()
-	defer func() { l.observer.Closed(link.Reason()) }()
-	counted := countedLink{Link: link, sent: l.observer.BytesOut}
-	s, err := session.Begin(l.profile, counted)
-	if err != nil {
+	t := &talk{listener: l, link: countedLink{Link: link, sent: l.observer.BytesOut}}
+	var err error
+	if t.session, err = session.Begin(l.profile, &t.link); err != nil {
 		l.observer.Fault(session.Fault{Kind: session.FaultProtocol, Link: link, Err: err})
 		link.Close("refused-by-codec")
-		return
+		t.end()
+		return nil
 	}
-	s.Serve(ctx, l.draining, counted)
+	return t
+}
+
+// talk is a stream link's session, counted.
+type talk struct {
+	listener *listener
+	session  *session.Session
+	link     countedLink
+}
+
+// Serve implements listen.Talk.
+func (t *talk) Serve(ctx context.Context) (until time.Time) {
+	until = t.session.Serve(ctx, t.listener.draining, &t.link)
+	if until.IsZero() {
+		t.end()
+	}
+	return until
+}
+
+func (t *talk) end() {
+	t.listener.observer.Closed(t.link.Reason())
+	t.listener.sessions.Done()
 }
 
 // enter counts a session in, unless the listener is being stopped: a link may have
@@ -115,7 +135,7 @@ func (l *listener) enter() bool {
 
 // Peer implements listen.Handler.
 func (l *listener) Peer(link *listen.Link) listen.Receiver {
-	s, err := session.Begin(l.profile, countedLink{Link: link, sent: l.observer.BytesOut})
+	s, err := session.Begin(l.profile, &countedLink{Link: link, sent: l.observer.BytesOut})
 	if err != nil {
 		l.observer.Fault(session.Fault{Kind: session.FaultProtocol, Link: link, Err: err})
 		return nil
@@ -134,6 +154,9 @@ func (l *listener) quiesce() {
 		open.StopAccepting()
 	}
 	l.drain()
+	if open != nil {
+		open.Rouse() // for the end of the draining
+	}
 }
 
 // settled waits until every stream session has written its acknowledgements.
@@ -165,6 +188,16 @@ func (l *listener) stop() {
 	defer cancel()
 	l.settled(ctx)
 	l.close()
+}
+
+// resting is how many of its links rest.
+func (l *listener) resting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == nil {
+		return 0
+	}
+	return l.open.Resting()
 }
 
 // listenerState is what operators are told of a listener.

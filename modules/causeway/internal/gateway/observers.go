@@ -218,7 +218,7 @@ type countedLink struct {
 }
 
 // Send implements session.Link.
-func (k countedLink) Send(b []byte) error {
+func (k *countedLink) Send(b []byte) error {
 	err := k.Link.Send(b)
 	if err == nil {
 		k.sent.Add(float64(len(b)))

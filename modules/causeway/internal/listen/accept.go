@@ -43,7 +43,7 @@ func (b *backoff) wait(done <-chan struct{}) bool {
 }
 
 // accept runs until the listening socket is closed.
-func (l *Listener) accept(ctx context.Context, h Handler) {
+func (l *Listener) accept(h Handler) {
 	var pause backoff
 	for {
 		conn, err := l.stream.Accept()
@@ -58,7 +58,7 @@ func (l *Listener) accept(ctx context.Context, h Handler) {
 			continue
 		}
 		pause.reset()
-		if reason := l.receive(ctx, conn, h); reason != "" {
+		if reason := l.receive(conn, h); reason != "" {
 			l.opts.Refused(reason)
 			_ = conn.Close()
 		}
@@ -68,7 +68,7 @@ func (l *Listener) accept(ctx context.Context, h Handler) {
 // receive starts the link of a new connection, or returns why it is refused. What
 // can be judged by the socket's address is judged here, before a goroutine is
 // spent on it.
-func (l *Listener) receive(ctx context.Context, conn net.Conn, h Handler) (refused string) {
+func (l *Listener) receive(conn net.Conn, h Handler) (refused string) {
 	raw, ok := conn.(*net.TCPConn)
 	if !ok {
 		return RefusedAccept
@@ -89,28 +89,49 @@ func (l *Listener) receive(ctx context.Context, conn net.Conn, h Handler) (refus
 		}
 	}
 	l.serving.Add(1)
-	go l.serveLink(ctx, k, behindProxy, h)
+	go l.serveLink(k, behindProxy, h)
 	return ""
 }
 
-// serveLink is the goroutine of a stream link.
-func (l *Listener) serveLink(ctx context.Context, k *Link, behindProxy bool, h Handler) {
-	defer l.serving.Done()
-	defer l.leave(k)
-	if refused := l.prepare(ctx, k, behindProxy); refused != "" {
-		select {
-		case <-k.done: // the listener was closed under it
-		default:
+// serveLink is the first goroutine of a stream link.
+func (l *Listener) serveLink(k *Link, behindProxy bool, h Handler) {
+	refused := l.prepare(l.streams, k, behindProxy)
+	if refused == "" && k.open() {
+		if k.talk = h.Stream(k); k.talk != nil {
+			k.converse()
+			return
+		}
+		k.Close(ReasonEnded)
+	}
+	if refused != "" {
+		if !k.isClosed() { // else the listener was closed under it
 			l.opts.Refused(refused)
 		}
 		k.abort(refused)
-		return
 	}
-	if k.open() {
-		h.Stream(ctx, k)
-		k.Close(ReasonEnded)
+	k.end()
+}
+
+// converse serves the link until it ends or rests. Rest is another goroutine's to end.
+func (k *Link) converse() {
+	for {
+		until := k.talk.Serve(k.listener.streams)
+		if until.IsZero() {
+			break
+		}
+		if k.lieDown(until) {
+			return
+		}
 	}
+	k.Close(ReasonEnded)
+	k.end()
+}
+
+// end is the last that is done for a stream link.
+func (k *Link) end() {
 	k.flushing.Wait()
+	k.listener.leave(k)
+	k.listener.serving.Done()
 }
 
 // prepare does what has to be waited for before the link is anybody's: PROXY

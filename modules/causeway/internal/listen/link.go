@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -46,22 +47,25 @@ type Link struct {
 
 	raw      *net.TCPConn // nil for a UDP peer
 	conn     net.Conn     // raw, with TLS and the rest behind a PROXY header; written before open
+	talk     Talk         // written before open
 	flush    func()       // k.flushQueue, kept so that starting it costs no allocation
 	flushing sync.WaitGroup
 
 	mu      sync.Mutex
-	queue   *[]byte // to be written next; nil when there is nothing
-	pending int     // bytes queued and being written
-	active  bool    // a flusher lives
-	opened  bool    // conn is final
-	closed  bool
-	aborted bool // nothing more is to be written
+	queue   *[]byte     // to be written next; nil when there is nothing
+	pending int         // bytes queued and being written
+	active  bool        // a flusher lives
+	opened  bool        // conn is final
+	aborted bool        // nothing more is to be written
+	resting bool        // no goroutine reads
+	polled  bool        // the poller knows the socket
+	closed  atomic.Bool // written with mu held
 	reason  string
-	done    chan struct{}
+	done    chan struct{} // made when somebody asks for it
 }
 
 func newStreamLink(l *Listener, raw *net.TCPConn, remote netip.AddrPort) *Link {
-	k := &Link{listener: l, raw: raw, conn: raw, done: make(chan struct{})}
+	k := &Link{listener: l, raw: raw, conn: raw}
 	k.peer = codec.Peer{Listener: l.opts.Name, Transport: l.opts.Network, Remote: remote}
 	k.flush = k.flushQueue
 	return k
@@ -74,7 +78,17 @@ func (k *Link) ID() uint64 { return k.id }
 func (k *Link) Peer() codec.Peer { return k.peer }
 
 // Done is closed when the link is closed, before what is queued is flushed.
-func (k *Link) Done() <-chan struct{} { return k.done }
+func (k *Link) Done() <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.done == nil {
+		k.done = make(chan struct{})
+		if k.closed.Load() {
+			close(k.done)
+		}
+	}
+	return k.done
+}
 
 // Reason returns why the link was closed, empty while it is open. The first
 // reason given stays.
@@ -106,7 +120,7 @@ func (k *Link) SetReadDeadline(t time.Time) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed {
+	if k.closed.Load() {
 		return ErrClosed // the deadline that wakes Read stays
 	}
 	return k.raw.SetReadDeadline(t)
@@ -118,7 +132,7 @@ func (k *Link) SetReadDeadline(t time.Time) error {
 func (k *Link) Close(reason string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed {
+	if k.closed.Load() {
 		return
 	}
 	k.endLocked(reason)
@@ -140,7 +154,7 @@ func (k *Link) Close(reason string) {
 func (k *Link) open() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.opened = !k.closed
+	k.opened = !k.closed.Load()
 	return k.opened
 }
 
@@ -148,15 +162,18 @@ func (k *Link) open() bool {
 func (k *Link) abort(reason string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.closed {
+	if !k.closed.Load() {
 		k.endLocked(reason)
 	}
 	k.abortLocked()
 }
 
 func (k *Link) endLocked(reason string) {
-	k.closed, k.reason = true, reason
-	close(k.done)
+	k.closed.Store(true)
+	if k.reason = reason; k.done != nil {
+		close(k.done)
+	}
+	k.rouseLocked()
 }
 
 // abortLocked closes the socket without waiting for the device: with linger 0 the
@@ -170,11 +187,4 @@ func (k *Link) abortLocked() {
 	_ = k.raw.Close()
 }
 
-func (k *Link) isClosed() bool {
-	select {
-	case <-k.done:
-		return true
-	default:
-		return false
-	}
-}
+func (k *Link) isClosed() bool { return k.closed.Load() }

@@ -23,8 +23,19 @@ type handlerFuncs struct {
 	peer   func(*Link) Receiver
 }
 
-func (h handlerFuncs) Stream(ctx context.Context, k *Link) { h.stream(ctx, k) }
-func (h handlerFuncs) Peer(k *Link) Receiver               { return h.peer(k) }
+func (h handlerFuncs) Stream(k *Link) Talk   { return talkFunc{h.stream, k} }
+func (h handlerFuncs) Peer(k *Link) Receiver { return h.peer(k) }
+
+// talkFunc is a Talk that never rests.
+type talkFunc struct {
+	serve func(context.Context, *Link)
+	link  *Link
+}
+
+func (f talkFunc) Serve(ctx context.Context) time.Time {
+	f.serve(ctx, f.link)
+	return time.Time{}
+}
 
 // refusals counts what a listener refuses.
 type refusals struct {

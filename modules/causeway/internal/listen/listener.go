@@ -11,10 +11,10 @@ import (
 
 // Handler is what stands above the listeners.
 type Handler interface {
-	// Stream is called in the link's own goroutine, once, and owns the link until
-	// it returns; the link is closed then. The context ends when the listener
-	// closes.
-	Stream(ctx context.Context, link *Link)
+	// Stream is called once for a new stream link, in a goroutine of the link. What it
+	// returns owns the link until its Serve says that the link has ended; the link is
+	// closed then. Nil refuses it.
+	Stream(link *Link) Talk
 	// Peer is called once for a new UDP peer, in the read loop; it must not block.
 	// Nil refuses the peer.
 	Peer(link *Link) Receiver
@@ -44,7 +44,10 @@ type Listener struct {
 	accepting bool
 	closed    bool
 	done      chan struct{}  // closed by Close
-	serving   sync.WaitGroup // goroutines of stream links
+	serving   sync.WaitGroup // stream links
+
+	streams context.Context //nolint:containedctx // of the stream links; set before the first
+	resting resting
 }
 
 // keepAlive finds dead connections within about two and a half minutes without
@@ -94,7 +97,7 @@ func (l *Listener) Links() int {
 }
 
 // Serve accepts links until Close is called or ctx is done. It returns nil, after
-// the goroutine of every link has ended. It is called once.
+// every link has ended. It is called once.
 func (l *Listener) Serve(ctx context.Context, h Handler) error {
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -110,12 +113,15 @@ func (l *Listener) Serve(ctx context.Context, h Handler) error {
 		l.packets.serve(h)
 		return nil
 	}
-	links, cancel := context.WithCancel(ctx)
+	var cancel context.CancelFunc
+	l.streams, cancel = context.WithCancel(ctx)
 	defer cancel()
-	l.accept(links, h)
+	end := l.resting.begin()
+	l.accept(h)
 	<-l.done
 	cancel()
 	l.serving.Wait()
+	end()
 	return nil
 }
 

@@ -136,7 +136,7 @@ func (t *peerTable) datagram(h Handler, b []byte, from netip.AddrPort, now time.
 // one, so a flood of forged addresses costs the devices at work nothing.
 func (t *peerTable) admit(h Handler, from netip.AddrPort) (p *peer, refused string) {
 	l := t.listener
-	k := &Link{listener: l, done: make(chan struct{})}
+	k := &Link{listener: l}
 	k.peer = codec.Peer{Listener: l.opts.Name, Transport: l.opts.Network, Remote: from}
 	if refused = l.enter(k); refused != "" {
 		return nil, refused
@@ -197,7 +197,7 @@ func (t *peerTable) remove(p *peer, reason string) {
 	delete(t.peers, p.link.peer.Remote)
 	t.listener.leave(p.link)
 	p.link.mu.Lock()
-	if !p.link.closed {
+	if !p.link.closed.Load() {
 		p.link.endLocked(reason)
 	}
 	reason = p.link.reason

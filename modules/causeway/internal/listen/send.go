@@ -38,7 +38,7 @@ func (k *Link) Send(b []byte) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case k.closed || !k.opened:
+	case k.closed.Load() || !k.opened:
 		return ErrClosed
 	case len(b) == 0:
 		return nil
@@ -103,11 +103,11 @@ func (k *Link) nextQueue() (queue *[]byte, more bool) {
 		return nil, false
 	case k.queue != nil:
 		queue, k.queue = k.queue, nil
-		if !k.closed { // Close has set the last deadline
+		if !k.closed.Load() { // Close has set the last deadline
 			_ = k.raw.SetWriteDeadline(time.Now().Add(k.listener.opts.WriteTimeout))
 		}
 		return queue, true
-	case k.closed:
+	case k.closed.Load():
 		return nil, true
 	}
 	k.active = false

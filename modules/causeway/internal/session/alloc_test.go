@@ -59,6 +59,7 @@ func knownSession(tb testing.TB) *Session {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	s.main = s.takeLane(&s.speaks, false) // as Serve does
 	return s
 }
 
@@ -76,6 +77,19 @@ func TestFrameOfAKnownShapeAllocatesNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("a frame costs %.0f allocations", n)
+	}
+}
+
+func TestDatagramOfAKnownShapeAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Log("not measured under the race detector")
+		return
+	}
+	s, frame, now := knownSession(t), []byte(`{"speed":54}`), time.Now()
+	defer s.End()
+	s.Datagram(frame, now)
+	if n := testing.AllocsPerRun(1000, func() { s.Datagram(frame, now) }); n != 0 {
+		t.Errorf("a datagram costs %.0f allocations", n)
 	}
 }
 

@@ -25,7 +25,29 @@ type commands struct {
 	next    uint64
 	waiting map[string]chan codec.Result
 	failed  error
-	frame   chan []byte // the caller that waits for the next frame, nil for none
+	frame   chan []byte   // the caller that waits for the next frame, nil for none
+	slot    chan struct{} // cap 1: held by the command in flight; made with the first
+	gone    chan struct{} // closed by fail; made with the first
+}
+
+// channels makes them: most sessions never get a command.
+func (c *commands) channels() (slot, gone chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.slot == nil {
+		c.slot, c.gone = make(chan struct{}, 1), make(chan struct{})
+		if c.failed != nil {
+			close(c.gone)
+		}
+	}
+	return c.slot, c.gone
+}
+
+// ended tells whether the session has ended.
+func (c *commands) ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed != nil
 }
 
 // Command sends a command and waits for the device's answer. One is in flight at a
@@ -36,12 +58,13 @@ func (s *Session) Command(ctx context.Context, name string, payload json.RawMess
 	if s.commander == nil {
 		return codec.Result{}, fmt.Errorf("codec %s has no commands: %w", s.profile.CodecName, errors.ErrUnsupported)
 	}
+	slot, gone := s.pending.channels()
 	select {
-	case s.slot <- struct{}{}:
-		defer func() { <-s.slot }()
+	case slot <- struct{}{}:
+		defer func() { <-slot }()
 	case <-ctx.Done():
 		return codec.Result{}, ctx.Err()
-	case <-s.gone:
+	case <-gone:
 		return codec.Result{}, ErrGone
 	}
 	id, answer, err := s.pending.expect()
@@ -67,13 +90,15 @@ func (s *Session) Command(ctx context.Context, name string, payload json.RawMess
 func (s *Session) order(ctx context.Context, c codec.Command) error {
 	s.sideMu.Lock()
 	defer s.sideMu.Unlock()
-	if err := s.orderDialogue(c); err != nil {
+	l := s.takeLane(&s.aside, true)
+	defer s.giveLane(l)
+	if err := s.orderDialogue(c, &l.out); err != nil {
 		if errors.Is(err, codec.ErrBroken) {
 			s.fail(err)
 		}
 		return err
 	}
-	err := s.side.process(ctx, time.Now())
+	err := l.process(ctx, time.Now())
 	if err == nil {
 		return nil
 	}
@@ -84,12 +109,11 @@ func (s *Session) order(ctx context.Context, c codec.Command) error {
 	return err
 }
 
-func (s *Session) orderDialogue(c codec.Command) (err error) {
+func (s *Session) orderDialogue(c codec.Command, out *codec.Outcome) (err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	defer recovered(&err)
-	s.side.out.Reset()
-	return s.commander.Command(c, &s.side.out)
+	return s.commander.Command(c, out)
 }
 
 // Raw writes bytes as they are. When await is set it returns a copy of the next
@@ -103,6 +127,7 @@ func (s *Session) Raw(ctx context.Context, b []byte, await bool) ([]byte, error)
 		}
 		defer s.pending.forgetFrame(frame)
 	}
+	_, gone := s.pending.channels()
 	if err := s.link.Send(b); err != nil {
 		return nil, fmt.Errorf("send to device: %w", err)
 	}
@@ -112,7 +137,7 @@ func (s *Session) Raw(ctx context.Context, b []byte, await bool) ([]byte, error)
 	select {
 	case f := <-frame:
 		return f, nil
-	case <-s.gone:
+	case <-gone:
 		return nil, ErrGone
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -156,7 +181,9 @@ func (c *commands) complete(r codec.Result) {
 func (c *commands) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failed = err
+	if c.failed = err; c.gone != nil {
+		close(c.gone)
+	}
 	for id, answer := range c.waiting {
 		close(answer)
 		delete(c.waiting, id)

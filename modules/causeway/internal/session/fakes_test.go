@@ -256,7 +256,8 @@ func (r *rig) connect(t *testing.T) *device {
 	d := &device{t: t, link: link, conn: conn, session: s, served: make(chan struct{})}
 	go func() {
 		defer close(d.served)
-		s.Serve(t.Context(), r.draining, link)
+		for !s.Serve(t.Context(), r.draining, link).IsZero() { // it rests, and is woken at once
+		}
 	}()
 	t.Cleanup(func() {
 		_ = conn.Close()

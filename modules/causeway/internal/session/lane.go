@@ -11,15 +11,43 @@ import (
 )
 
 // lane is the memory in which one goroutine at a time turns an outcome into
-// messages and bytes; it is reused, so that a known message costs no allocation.
+// messages and bytes; it is reused, so that a known message costs no allocation. The
+// sessions of a listener share a pool of them: most links are silent.
 type lane struct {
 	session *Session
+	speaks  *speaking
 	out     codec.Outcome
 	msgs    []message.Message
 	wrapped []byte
-	device  string // bound last, to skip the lookup
-	moves   uint64 // of the table, when it was bound
-	hasty   bool   // nothing may wait: a datagram, a command, a tick
+	hasty   bool // nothing may wait: a datagram, a command, a tick
+}
+
+// speaking is the device that was bound last, to skip the lookup.
+type speaking struct {
+	device string
+	moves  uint64 // of the table, when it was bound
+}
+
+// takeLane lends the session a lane, giveLane takes it back.
+func (s *Session) takeLane(speaks *speaking, hasty bool) *lane {
+	l, _ := s.profile.lanes.Get().(*lane)
+	if l == nil {
+		l = new(lane)
+	}
+	l.session, l.speaks, l.hasty = s, speaks, hasty
+	return l
+}
+
+func (s *Session) giveLane(l *lane) {
+	l.session, l.speaks = nil, nil
+	l.out.Reset()
+	for i := range l.out.Messages[:cap(l.out.Messages)] {
+		l.out.Messages[:cap(l.out.Messages)][i].Body = nil // it may be a part of the link's buffer
+	}
+	for i := range l.msgs[:cap(l.msgs)] {
+		l.msgs[:cap(l.msgs)][i].Body = nil
+	}
+	s.profile.lanes.Put(l)
 }
 
 // errAnswer marks what could not be written to the device.
@@ -182,7 +210,7 @@ func (l *lane) speaker(named string) (string, error) {
 		device = s.Device()
 	}
 	moves := s.profile.Table.moves.Load()
-	if device == l.device && moves == l.moves {
+	if device == l.speaks.device && moves == l.speaks.moves {
 		return device, nil
 	}
 	if err := checkDevice(device); err != nil {
@@ -192,7 +220,7 @@ func (l *lane) speaker(named string) (string, error) {
 		return "", fmt.Errorf("device %q: %w: %w", named, message.ErrRefused, codec.ErrRefused)
 	}
 	s.bind(device)
-	l.device, l.moves = device, moves
+	*l.speaks = speaking{device, moves}
 	return device, nil
 }
 

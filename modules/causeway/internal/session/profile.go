@@ -49,6 +49,7 @@ type Profile struct {
 	Observer Observer
 
 	exchanges sync.Pool // of *exchange
+	lanes     sync.Pool // of *lane
 }
 
 // Uplink is the way up, see package hub. It takes all messages of an outcome or

@@ -34,16 +34,16 @@ type Stream interface {
 // go on waiting for the hub. It costs no goroutine.
 type linkContext struct {
 	context.Context //nolint:containedctx // values only
-	done            <-chan struct{}
+	link            Stream
 }
 
 // Done implements context.Context.
-func (c linkContext) Done() <-chan struct{} { return c.done }
+func (c linkContext) Done() <-chan struct{} { return c.link.Done() }
 
 // Err implements context.Context.
 func (c linkContext) Err() error {
 	select {
-	case <-c.done:
+	case <-c.link.Done():
 		return context.Canceled
 	default:
 		return nil
@@ -52,12 +52,23 @@ func (c linkContext) Err() error {
 
 // Serve reads a stream link until it ends, and returns when its outstanding
 // acknowledgements are written or no longer wanted. When draining ends, reading
-// stops; when ctx ends, everything does.
-func (s *Session) Serve(ctx, draining context.Context, link Stream) {
+// stops; when ctx ends, everything does. Where the device is silent and nothing of a
+// frame is held, Serve returns until when that may go on; it is to be called again then,
+// or when there is something to read. Otherwise it returns the zero time.
+func (s *Session) Serve(ctx, draining context.Context, link Stream) (until time.Time) {
+	stop := context.AfterFunc(ctx, func() { link.Close("gateway-stopped") })
+	defer stop()
+	s.main = s.takeLane(&s.speaks, false)
+	defer func() {
+		s.giveLane(s.main)
+		s.main = nil
+	}()
+	live := linkContext{Context: ctx, link: link}
+	err := s.readFrames(live, draining, link)
+	if errors.Is(err, frame.ErrSilent) {
+		return s.patience()
+	}
 	defer s.End()
-	defer context.AfterFunc(ctx, func() { link.Close("gateway-stopped") })()
-	live := linkContext{Context: ctx, done: link.Done()}
-	err := s.read(live, draining, link)
 	end, _ := errors.AsType[*ending](err)
 	switch {
 	case err != nil && end == nil:
@@ -74,6 +85,15 @@ func (s *Session) Serve(ctx, draining context.Context, link Stream) {
 	default:
 		s.fail(err)
 	}
+	return time.Time{}
+}
+
+// patience is until when the device may be silent.
+func (s *Session) patience() time.Time {
+	if s.present.Load() {
+		return s.asked.Add(s.profile.Idle)
+	}
+	return s.began.Add(s.profile.LoginTime)
 }
 
 // settle waits for the acknowledgements that the device is owed.
@@ -83,8 +103,9 @@ func (s *Session) settle(ctx context.Context) {
 	s.acks.wait(ctx)
 }
 
-// read takes frames until the stream ends (nil) or must be ended.
-func (s *Session) read(ctx, draining context.Context, link Stream) error {
+// readFrames takes frames until the stream ends (nil) or must be ended, or the device is
+// silent.
+func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
 	split, opts := s.cutting()
 	gate := &loginGate{Source: link, session: s}
 	r := frame.NewReader(gate, split, opts)
@@ -98,7 +119,7 @@ func (s *Session) read(ctx, draining context.Context, link Stream) error {
 			wake() // the deadline just set must not outlive the order to stop
 		}
 	}
-	arm(s.began.Add(s.profile.LoginTime))
+	arm(s.patience())
 	for draining.Err() == nil {
 		before := r.Consumed()
 		b, err := r.Next()
@@ -108,10 +129,15 @@ func (s *Session) read(ctx, draining context.Context, link Stream) error {
 			rest := r.Offending()
 			s.report(Fault{Kind: FaultMalformed, Err: err, Frame: rest[:min(len(rest), uncutKept)], Uncut: true})
 			continue
+		case errors.Is(err, frame.ErrSilent):
+			if draining.Err() != nil {
+				continue
+			}
+			return err
 		case errors.Is(err, os.ErrDeadlineExceeded) && s.present.Load() && draining.Err() == nil:
 			// The deadline is set now and then only, and runs on while the link waits for
 			// the hub: only time spent waiting for the device counts as idle.
-			if next := gate.asked.Add(s.profile.Idle); time.Now().Before(next) {
+			if next := s.asked.Add(s.profile.Idle); time.Now().Before(next) {
 				arm(next)
 				continue
 			}
@@ -138,7 +164,7 @@ func malformed(err error) bool {
 
 // cutting is the framing of the listener, else the codec's own, else lines.
 func (s *Session) cutting() (bufio.SplitFunc, frame.Options) {
-	opts := frame.Options{Limit: s.profile.FrameBytes}
+	opts := frame.Options{Limit: s.profile.FrameBytes, Rest: true}
 	if f := s.profile.Framing; f != nil {
 		opts.Window, opts.Gap = f.Window(), f.Gap
 		return f.Split, opts
@@ -183,30 +209,33 @@ var errLoginBytes = fmt.Errorf("too many bytes before the first message: %w", co
 type loginGate struct {
 	frame.Source
 	session *Session
-	read    int
-	fresh   bool      // a frame was taken since the last read
-	asked   time.Time // when the session began to wait for the frame after it
+	fresh   bool // a frame was taken since the last read
 }
 
 func (g *loginGate) Read(p []byte) (int, error) {
 	if !g.session.present.Load() {
-		left := g.session.profile.LoginBytes - g.read
+		left := g.session.profile.LoginBytes - g.session.read
 		if left <= 0 {
 			return 0, errLoginBytes
 		}
 		p = p[:min(len(p), left)]
 	}
 	if g.fresh {
-		g.fresh, g.asked = false, time.Now()
+		g.fresh, g.session.asked = false, time.Now()
 	}
 	n, err := g.Source.Read(p)
-	g.read += n
+	g.session.read += n
 	return n, err
 }
 
 // Datagram takes one datagram of a UDP peer. It never waits.
 func (s *Session) Datagram(b []byte, at time.Time) {
 	ctx := context.Background() // nothing on the way of a datagram waits
+	s.main = s.takeLane(&s.speaks, true)
+	defer func() {
+		s.giveLane(s.main)
+		s.main = nil
+	}()
 	framing := s.profile.Framing
 	if framing == nil || framing.Kind() == "datagram" {
 		if err := s.take(ctx, b, at); err != nil {

@@ -157,6 +157,57 @@ func TestIdleTime(t *testing.T) {
 	}
 }
 
+func TestALinkThatRestsKnowsUntilWhen(t *testing.T) {
+	cases := []struct {
+		name, said string
+		want       func(r *rig) time.Duration
+	}{
+		{"before a login", "", func(r *rig) time.Duration { return r.LoginTime }},
+		{"after one", "login t-1\n", func(r *rig) time.Duration { return r.Idle }},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				link, conn := newFakeLink("tcp")
+				defer conn.Close()
+				s, err := Begin(r.Profile, link)
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				go func() { _, _ = conn.Write([]byte(c.said)) }()
+				if until := s.Serve(t.Context(), r.draining, link); until.Sub(began) != c.want(r) {
+					t.Errorf("rests for %v, want %v", until.Sub(began), c.want(r))
+				}
+				time.Sleep(c.want(r)) // within the bubble's own time
+				if until := s.Serve(t.Context(), r.draining, link); !until.IsZero() || link.closedFor() == "" {
+					t.Errorf("after that time it rests until %v, closed for %q", until, link.closedFor())
+				}
+			})
+		})
+	}
+}
+
+func TestADrainEndsALinkThatRested(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		link, conn := newFakeLink("tcp")
+		defer conn.Close()
+		s, err := Begin(r.Profile, link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Serve(t.Context(), r.draining, link).IsZero() {
+			t.Fatal("it does not rest")
+		}
+		r.drain()
+		if until := s.Serve(t.Context(), r.draining, link); !until.IsZero() || link.closedFor() != "gateway-stopped" {
+			t.Errorf("it rests until %v, closed for %q", until, link.closedFor())
+		}
+	})
+}
+
 func TestDeviceThatLeavesIsStillAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -36,31 +36,30 @@ type Session struct {
 	ticker    codec.Ticker
 
 	turn    sync.Mutex // one dialogue call at a time
-	main    lane       // of the link's own goroutine
-	side    lane       // of commands and ticks, guarded by sideMu
-	sideMu  sync.Mutex
+	main    *lane      // of the link's own goroutine; nil while the link rests, and between datagrams
+	speaks  speaking   // of the main lane
+	sideMu  sync.Mutex // one command or tick at a time
+	aside   speaking   // of its lane
 	acks    acknowledgements
 	pending commands
-	slot    chan struct{} // cap 1: held by the command in flight
 
 	identity atomic.Pointer[string] // the id that the device logged in with
 	present  atomic.Bool            // an identity or a message has come
 	last     atomic.Int64           // UnixNano of the last frame
 	frames   atomic.Uint64
 	bound    binding
-	gone     chan struct{}
-	goneOnce sync.Once
+	asked    time.Time // when the session began to wait for the frame after the last
+	read     int       // bytes before the first identity or message
+	gone     sync.Once
 }
 
 // Begin starts the dialogue of a link. On an error the link is not usable and the
 // caller closes it.
 func Begin(p *Profile, link Link) (*Session, error) {
 	s := &Session{profile: p, link: link, began: time.Now(), epoch: newEpoch()}
-	s.gone, s.slot = make(chan struct{}), make(chan struct{}, 1)
 	s.last.Store(s.began.UnixNano())
+	s.asked = s.began
 	s.acks.link, s.acks.profile = link, p
-	s.main.session, s.side.session = s, s
-	s.main.hasty, s.side.hasty = link.Peer().Datagram(), true
 	d, err := s.beginDialogue()
 	if err != nil {
 		return nil, fmt.Errorf("begin %s dialogue: %w", p.CodecName, err)
@@ -123,7 +122,7 @@ func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	s.frames.Add(1)
 	s.profile.Observer.Frame(len(b))
 	s.pending.raw(b)
-	l := &s.main
+	l := s.main
 	err := s.receive(codec.Frame{Bytes: b, At: at}, &l.out)
 	switch {
 	case errors.Is(err, codec.ErrBroken):
@@ -175,26 +174,25 @@ func (s *Session) tick(ctx context.Context, now time.Time) {
 		return
 	}
 	defer s.sideMu.Unlock()
-	select {
-	case <-s.gone:
+	if s.pending.ended() {
 		return
-	default:
 	}
-	err := s.tickDialogue(now)
+	l := s.takeLane(&s.aside, true)
+	defer s.giveLane(l)
+	err := s.tickDialogue(now, &l.out)
 	if err == nil {
-		err = s.side.process(ctx, now)
+		err = l.process(ctx, now)
 	}
 	if err != nil {
 		s.fail(err)
 	}
 }
 
-func (s *Session) tickDialogue(now time.Time) (err error) {
+func (s *Session) tickDialogue(now time.Time, out *codec.Outcome) (err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	defer recovered(&err)
-	s.side.out.Reset()
-	return s.ticker.Tick(now, &s.side.out)
+	return s.ticker.Tick(now, out)
 }
 
 // fail reports why a session ends and closes its link: at once, or when the
@@ -226,8 +224,7 @@ func (s *Session) fail(err error) {
 // End takes the session out of the table and fails what waits for its device. It
 // is called by the link's owner when the link is closed, and is idempotent.
 func (s *Session) End() {
-	s.goneOnce.Do(func() {
-		close(s.gone)
+	s.gone.Do(func() {
 		s.profile.Table.leave(s)
 		s.pending.fail(ErrGone)
 	})

@@ -20,17 +20,35 @@ type house struct {
 	t       *testing.T
 	profile *Profile
 	ended   chan string // why each link was closed
+	rested  chan struct{}
 }
 
 // Stream implements listen.Handler.
-func (h house) Stream(ctx context.Context, link *listen.Link) {
+func (h house) Stream(link *listen.Link) listen.Talk {
 	s, err := Begin(h.profile, link)
 	if err != nil {
 		h.t.Error(err)
-		return
+		return nil
 	}
-	s.Serve(ctx, ctx, link)
-	h.ended <- link.Reason()
+	return &guest{house: h, session: s, link: link}
+}
+
+// guest is one link of the house.
+type guest struct {
+	house   house
+	session *Session
+	link    *listen.Link
+}
+
+// Serve implements listen.Talk.
+func (g *guest) Serve(ctx context.Context) time.Time {
+	until := g.session.Serve(ctx, ctx, g.link)
+	if until.IsZero() {
+		g.house.ended <- g.link.Reason()
+	} else {
+		g.house.rested <- struct{}{}
+	}
+	return until
 }
 
 // Peer implements listen.Handler.
@@ -56,7 +74,7 @@ func open(t *testing.T, network string) (house, net.Conn) {
 	t.Helper()
 	r := newRig(t)
 	r.Uplink, r.Codec = settling{}, codec.Func(echoID)
-	h := house{t: t, profile: r.Profile, ended: make(chan string, 1)}
+	h := house{t: t, profile: r.Profile, ended: make(chan string, 1), rested: make(chan struct{}, 10)}
 	l, err := listen.Open(listen.Options{Name: "l", Network: network, Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -129,5 +147,33 @@ func TestRealDatagramIsAcknowledged(t *testing.T) {
 		if err != nil || string(buffer[:n]) != text+"\n" {
 			t.Fatalf("heard %q: %v", buffer[:n], err)
 		}
+	}
+}
+
+func TestARealStreamThatRestsGoesOnWhereItWas(t *testing.T) {
+	h, conn := open(t, "tcp")
+	in := bufio.NewScanner(conn)
+	for i := range 2 {
+		line := fmt.Sprintf("line %d", i)
+		if _, err := fmt.Fprintln(conn, line); err != nil {
+			t.Fatal(err)
+		}
+		if !in.Scan() || in.Text() != line {
+			t.Fatalf("heard %q, want %q: %v", in.Text(), line, in.Err())
+		}
+		select {
+		case <-h.rested:
+		case <-time.After(patience):
+			t.Fatal("the link does not rest")
+		}
+	}
+	_ = conn.Close()
+	select {
+	case reason := <-h.ended:
+		if reason != "closed-by-device" {
+			t.Errorf("closed for %q", reason)
+		}
+	case <-time.After(patience):
+		t.Error("the session does not end")
 	}
 }
