@@ -43,7 +43,8 @@ func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 		datagrams: counter("causeway_datagrams_dropped_total", "Datagrams dropped because the gateway was busy."),
 		acks:      counter("causeway_acks_total", "Acknowledgements sent to devices."),
 		naks:      counter("causeway_naks_total", "Negative acknowledgements of messages that the hub refused."),
-		panics:    counter("causeway_codec_failures_total", "Failures of a codec itself (panic, budget), each of which closed a link."),
+		panics: counter("causeway_codec_failures_total",
+			"Failures of a codec itself (panic, budget), each of which closed a link."),
 		commands:  counter("causeway_commands_total", "Commands to devices, by outcome.", "outcome"),
 		letters:   counter("causeway_dead_letters_total", "Frames and messages that became dead letters, by kind.", "kind"),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
