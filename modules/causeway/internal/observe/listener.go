@@ -45,8 +45,8 @@ func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 		naks:      counter("causeway_naks_total", "Negative acknowledgements of messages that the hub refused."),
 		panics: counter("causeway_codec_failures_total",
 			"Failures of a codec itself (panic, budget), each of which closed a link."),
-		commands:  counter("causeway_commands_total", "Commands to devices, by outcome.", "outcome"),
-		letters:   counter("causeway_dead_letters_total", "Frames and messages that became dead letters, by kind.", "kind"),
+		commands: counter("causeway_commands_total", "Commands to devices, by outcome.", "outcome"),
+		letters:  counter("causeway_dead_letters_total", "Frames and messages that became dead letters, by kind.", "kind"),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "causeway_ack_latency_seconds", Buckets: latencies(),
 			Help: "Time from a frame's arrival to its acknowledgement.",
