@@ -166,9 +166,9 @@ func TestABootstrapFileIsServedWithoutAHub(t *testing.T) {
 		_, there := g.Device("meter-1")
 		return there
 	})
-	if s := g.uplink.Stats(); s.Messages != 1 {
-		t.Errorf("%d messages wait for the hub, want 1", s.Messages)
-	}
+	eventually(t, "its message waits for the hub, in memory or on disk", func() bool {
+		return g.uplink.Stats().Messages+g.spooling.state().Messages == 1
+	})
 	if ready, _ := g.Ready(); !ready {
 		t.Error("the gateway is not ready")
 	}

@@ -3,6 +3,8 @@ package hub
 import (
 	"slices"
 	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
 // spillReread is the pause after an entry could not be read. The store gives it up
@@ -46,7 +48,7 @@ func (u *Uplink) load() bool {
 		return true
 	}
 	b.entry, b.safe, b.began = &entry{index: index, left: 1}, true, time.Now()
-	b.lane = laneOf(deviceOf(b.bytes))
+	b.lane = laneOf(message.Hash(deviceOf(b.bytes)))
 	d.safe += len(b.bytes)
 	u.push(b)
 	u.signal()

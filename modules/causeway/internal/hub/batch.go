@@ -22,9 +22,8 @@ type batch struct {
 	safe     bool      // it is on disk: its receipts are settled
 }
 
-// add encodes a message as the next member.
-func (b *batch) add(m *message.Message, r message.Receipt) {
-	b.bytes = appendMessage(b.bytes, m)
+// add takes what was appended to bytes as the next member.
+func (b *batch) add(r message.Receipt) {
 	b.ends = append(b.ends, len(b.bytes))
 	b.receipts = append(b.receipts, r)
 }

@@ -39,7 +39,10 @@ const (
 // createdLayout is .NET's round-trip format: the hub parses the text exactly so
 // when it forwards the message to the cloud, with seven digits of the second
 // (DeviceClientMessageConverter.cs), and cannot forward it otherwise.
-const createdLayout = "2006-01-02T15:04:05.0000000Z"
+const (
+	createdLayout = "2006-01-02T15:04:05.0000000Z"
+	createdSecond = "2006-01-02T15:04:05"
+)
 
 // firstYear and lastYear bound the dates that .NET, and the layout, can express.
 const (
@@ -47,44 +50,103 @@ const (
 	lastYear  = 9999
 )
 
-// appendMessage appends one complete bare AMQP message. Device ids are valid
-// text; what else comes from devices is made so, since one malformed string would
-// cost the whole batch.
-func appendMessage(dst []byte, m *message.Message) []byte {
-	dst = appendProperties(dst, m)
-	dst = appendApplicationProperties(dst, m)
+// heads is for how many devices an encoder remembers what their messages have in common;
+// some 500 bytes each. With more, those that share a place write it anew.
+const heads = 1024
+
+// encoder writes messages. Messages of one device differ in sequence, time, body and the
+// codec's properties only, so it keeps the rest as bytes. It is not safe for concurrent
+// use.
+type encoder struct {
+	heads  [heads]*head
+	second int64  // Unix time of the text
+	clock  []byte // the text of that second up to the point; empty when it has none
+}
+
+// head is what messages of one device have in common.
+type head struct {
+	device, listener, codec, output, contentType, contentEncoding string
+	epoch                                                         uint64
+	bytes                                                         []byte
+	sequence                                                      int // where in bytes the sequence goes
+	pairs                                                         int // where the map's size is
+}
+
+func (h *head) fits(m *message.Message) bool {
+	return h != nil && h.epoch == m.Epoch && h.device == m.Device && h.output == m.Output && h.listener == m.Listener &&
+		h.codec == m.Codec && h.contentType == m.ContentType && h.contentEncoding == m.ContentEncoding
+}
+
+// Where the properties section has its size and that of the id in it.
+const (
+	offsetSize = 4
+	offsetID   = offsetSize + 9
+)
+
+// headOf is the head for a message, whose device has that hash.
+func (e *encoder) headOf(m *message.Message, hash uint64) *head {
+	place := &e.heads[hash%heads]
+	h := *place
+	if h.fits(m) {
+		return h
+	}
+	if h == nil {
+		h = new(head)
+		*place = h
+	}
+	*h = head{
+		device: m.Device, listener: m.Listener, codec: m.Codec, output: m.Output,
+		contentType: m.ContentType, contentEncoding: m.ContentEncoding, epoch: m.Epoch, bytes: h.bytes[:0],
+	}
+	// message-id, content-type and content-encoding; the fields between them are null.
+	h.bytes = append(h.bytes, 0x00, 0x53, sectionProps, codeList32, 0, 0, 0, 0, 0, 0, 0, 8, codeStr32, 0, 0, 0, 0)
+	h.bytes = m.AppendIDPrefix(h.bytes)
+	h.sequence = len(h.bytes)
+	h.bytes = append(h.bytes, codeNull, codeNull, codeNull, codeNull, codeNull)
+	h.bytes = appendSymbol(h.bytes, m.ContentType)
+	h.bytes = appendSymbol(h.bytes, m.ContentEncoding)
+	h.bytes = append(h.bytes, 0x00, 0x53, sectionApp, codeMap32)
+	h.pairs = len(h.bytes)
+	h.bytes = append(h.bytes, 0, 0, 0, 0, 0, 0, 0, 0)
+	h.bytes = appendPair(h.bytes, propertyOutput, m.Output)
+	h.bytes = appendPair(h.bytes, propertyDevice, m.Device)
+	h.bytes = appendPair(h.bytes, propertyListener, m.Listener)
+	h.bytes = appendPair(h.bytes, propertyCodec, m.Codec)
+	return h
+}
+
+// appendMessage appends one complete bare AMQP message. Hash is message.Hash of its
+// device. Device ids are valid text; what else comes from devices is made so, since one
+// malformed string would cost the whole batch.
+func (e *encoder) appendMessage(dst []byte, m *message.Message, hash uint64) []byte {
+	h, start := e.headOf(m, hash), len(dst)
+	dst = append(dst, h.bytes[:h.sequence]...)
+	dst = message.AppendSequence(dst, m.Seq)
+	id := len(dst)
+	dst = append(dst, h.bytes[h.sequence:]...)
+	pairs := id + h.pairs - h.sequence
+	binary.BigEndian.PutUint32(dst[start+offsetSize:], uint32(pairs-offsetSize-start-8)) //nolint:gosec // bounded by messageLimit
+	binary.BigEndian.PutUint32(dst[start+offsetID:], uint32(id-start-offsetID-4))        //nolint:gosec // an id is short
+	dst = e.appendMore(dst, m, pairs)
 	dst = append(dst, 0x00, 0x53, sectionData)
 	return appendVariable(dst, codeVbin8, codeVbin32, m.Body)
 }
 
-// appendProperties writes message-id, content-type and content-encoding; the
-// fields between them are null.
-func appendProperties(dst []byte, m *message.Message) []byte {
-	dst = append(dst, 0x00, 0x53, sectionProps, codeList32, 0, 0, 0, 0, 0, 0, 0, 8)
-	start := len(dst)
-	dst = append(dst, codeStr32, 0, 0, 0, 0)
-	dst = m.AppendID(dst)
-	binary.BigEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-5)) //nolint:gosec // an id is short
-	dst = append(dst, codeNull, codeNull, codeNull, codeNull, codeNull)
-	dst = appendSymbol(dst, m.ContentType)
-	dst = appendSymbol(dst, m.ContentEncoding)
-	binary.BigEndian.PutUint32(dst[start-8:], uint32(len(dst)-start+4)) //nolint:gosec // bounded by messageLimit
-	return dst
-}
+// encode is one message by itself.
+func encode(m *message.Message) []byte { return new(encoder).appendMessage(nil, m, 0) }
 
-// appendApplicationProperties writes strings only: the hub reads any other type
-// as null. Names that differ only by case make the hub refuse the message, so the
-// gateway's own win and a repeated name is left out.
-func appendApplicationProperties(dst []byte, m *message.Message) []byte {
-	dst = append(dst, 0x00, 0x53, sectionApp, codeMap32, 0, 0, 0, 0, 0, 0, 0, 0)
-	start := len(dst)
+// appendMore completes the application properties behind the head's, with the time and
+// those of the codec and the route: strings only, since the hub reads any other type as
+// null. Names that differ only by case make the hub refuse the message, so the gateway's
+// own win and a repeated name is left out.
+func (e *encoder) appendMore(dst []byte, m *message.Message, at int) []byte {
 	n := uint32(4)
-	dst = appendPair(dst, propertyOutput, m.Output)
-	dst = appendPair(dst, propertyDevice, m.Device)
-	dst = appendPair(dst, propertyListener, m.Listener)
-	dst = appendPair(dst, propertyCodec, m.Codec)
-	if created := m.Created.UTC(); created.Year() >= firstYear && created.Year() <= lastYear {
-		dst = appendCreated(dst, created)
+	if text := e.clockOf(m.Created); len(text) > 0 {
+		dst = append(dst, codeStr8, byte(len(propertyCreated)))
+		dst = append(dst, propertyCreated...)
+		dst = append(dst, codeStr8, byte(len(createdLayout)))
+		dst = append(dst, text...)
+		dst = appendTicks(dst, m.Created)
 		n++
 	}
 	for i, p := range m.Properties {
@@ -94,15 +156,32 @@ func appendApplicationProperties(dst []byte, m *message.Message) []byte {
 		dst = appendPair(dst, p.Name, p.Value)
 		n++
 	}
-	binary.BigEndian.PutUint32(dst[start-4:], 2*n)
-	binary.BigEndian.PutUint32(dst[start-8:], uint32(len(dst)-start+4)) //nolint:gosec // bounded by messageLimit
+	binary.BigEndian.PutUint32(dst[at+4:], 2*n)
+	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4)) //nolint:gosec // bounded by messageLimit
 	return dst
 }
 
-func appendCreated(dst []byte, t time.Time) []byte {
-	dst = appendString(dst, propertyCreated)
-	dst = append(dst, codeStr8, byte(len(createdLayout)))
-	return t.AppendFormat(dst, createdLayout)
+// clockOf is the text of a time's second, empty when the layout cannot express it.
+// Messages that come one after the other are mostly of one second.
+func (e *encoder) clockOf(t time.Time) []byte {
+	if second := t.Unix(); second != e.second || e.clock == nil {
+		e.second, e.clock = second, append(e.clock[:0], ""...)
+		if t = t.UTC(); t.Year() >= firstYear && t.Year() <= lastYear {
+			e.clock = t.AppendFormat(e.clock, createdSecond)
+		}
+	}
+	return e.clock
+}
+
+// appendTicks appends the point, the seven digits and the zone of createdLayout.
+func appendTicks(dst []byte, t time.Time) []byte {
+	ticks := t.Nanosecond() / 100
+	dst = append(dst, ".0000000Z"...)
+	for i := len(dst) - 2; ticks > 0; i-- {
+		dst[i] = byte('0' + ticks%10)
+		ticks /= 10
+	}
+	return dst
 }
 
 func appendPair(dst []byte, name, value string) []byte {
@@ -157,7 +236,7 @@ func repeated(before []message.Property, name string) bool {
 	return false
 }
 
-// deviceOf reads the device of the first message that appendMessage has written: it
+// deviceOf reads the device of the first message that an encoder has written: it
 // stands in the second pair of the application properties. Empty when it is not there.
 func deviceOf(encoded []byte) string {
 	const head = 8 // of a section: descriptor, constructor, size

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/Azure/go-amqp"
+	"pgregory.net/rapid"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
@@ -18,7 +19,7 @@ import (
 func decode(tb testing.TB, m *message.Message) *amqp.Message {
 	tb.Helper()
 	const before = "before" // what stands in the buffer stays
-	b := appendMessage([]byte(before), m)
+	b := new(encoder).appendMessage([]byte(before), m, 0)
 	if !bytes.HasPrefix(b, []byte(before)) {
 		tb.Fatalf("the buffer begins with %q", b[:len(before)])
 	}
@@ -225,7 +226,7 @@ func FuzzMessageReadsBack(f *testing.F) {
 		if out.ApplicationProperties[propertyDevice] != any(device) {
 			t.Errorf("device %v, want %q", out.ApplicationProperties[propertyDevice], device)
 		}
-		if got := deviceOf(appendMessage(nil, m)); got != device {
+		if got := deviceOf(encode(m)); got != device {
 			t.Errorf("the device is read back as %q, want %q", got, device)
 		}
 		seen := map[string]bool{}
@@ -242,8 +243,36 @@ func FuzzMessageReadsBack(f *testing.F) {
 	})
 }
 
+// TestWhatAnEncoderRemembersIsTheSame compares one that has seen other messages with one
+// that has not.
+func TestWhatAnEncoderRemembersIsTheSame(t *testing.T) {
+	e := new(encoder)
+	rapid.Check(t, func(r *rapid.T) {
+		one := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(r, name) }
+		m := &message.Message{
+			Device: one("device", "a", "b", strings.Repeat("long", 30)), Output: one("output", "o", "p"),
+			Listener: one("listener", "l", "m"), Codec: one("codec", "c", "d"),
+			ContentType: one("type", "application/json", ""), ContentEncoding: one("encoding", "utf-8", ""),
+			Epoch: rapid.Uint64Range(0, 1).Draw(r, "epoch"), Seq: rapid.Uint64().Draw(r, "seq"),
+			Created: time.Unix(rapid.Int64Range(-2, 2).Draw(r, "second"), rapid.Int64Range(0, 999_999_999).Draw(r, "nanos")),
+			Body:    []byte(one("body", "", "body")),
+		}
+		if rapid.Bool().Draw(r, "no time") {
+			m.Created = time.UnixMilli(1 << 62)
+		}
+		hash := rapid.Uint64Range(0, 2).Draw(r, "hash") // others may share its place
+		if got, want := e.appendMessage(nil, m, hash), encode(m); !bytes.Equal(got, want) {
+			r.Fatalf("got\n%q, want\n%q", got, want)
+		}
+		want := m.Created.UTC().Format(createdLayout)
+		if out := decode(t, m); m.Created.Year() < 9999 && out.ApplicationProperties[propertyCreated] != any(want) {
+			r.Fatalf("created %v, want %v", out.ApplicationProperties[propertyCreated], want)
+		}
+	})
+}
+
 func FuzzDeviceOfTakesAnyBytes(f *testing.F) {
-	whole := appendMessage(nil, telemetry("body"))
+	whole := encode(telemetry("body"))
 	for n := 0; n < len(whole); n += 7 {
 		f.Add(whole[:n])
 	}
@@ -256,11 +285,11 @@ func FuzzDeviceOfTakesAnyBytes(f *testing.F) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	m, dst := telemetry(`{"speed":54,"ignition":true}`), make([]byte, 0, 4096)
+	e, m, dst := new(encoder), telemetry(`{"speed":54,"ignition":true}`), make([]byte, 0, 4096)
 	b.ReportAllocs()
-	b.SetBytes(int64(len(appendMessage(nil, m))))
+	b.SetBytes(int64(len(encode(m))))
 	for b.Loop() {
-		dst = appendMessage(dst[:0], m)
+		dst = e.appendMessage(dst[:0], m, 0)
 	}
 }
 
@@ -269,8 +298,8 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 		t.Log("not measured under the race detector")
 		return
 	}
-	m, dst := telemetry(`{"speed":54,"ignition":true}`), make([]byte, 0, 4096)
-	if n := testing.AllocsPerRun(100, func() { dst = appendMessage(dst[:0], m) }); n != 0 {
+	e, m, dst := new(encoder), telemetry(`{"speed":54,"ignition":true}`), make([]byte, 0, 4096)
+	if n := testing.AllocsPerRun(100, func() { dst = e.appendMessage(dst[:0], m, 0) }); n != 0 {
 		t.Errorf("a message costs %.0f allocations", n)
 	}
 }

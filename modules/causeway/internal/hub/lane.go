@@ -3,8 +3,6 @@ package hub
 import (
 	"math/bits"
 	"time"
-
-	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
 // lanes is over how many lanes the devices are spread: twice the default window, so
@@ -27,11 +25,10 @@ func (s laneSet) from(first int) func(yield func(n int) bool) {
 	}
 }
 
-// laneOf is the lane of a device, the same in every life of the gateway, since a
-// spool may hold what an earlier one wrote.
-func laneOf(device string) int {
-	h := message.Hash(device)
-	return int((h ^ h>>32) % lanes) //nolint:gosec // less than lanes
+// laneOf is the lane of a device by its hash, the same in every life of the gateway,
+// since a spool may hold what an earlier one wrote.
+func laneOf(hash uint64) int {
+	return int((hash ^ hash>>32) % lanes) //nolint:gosec // less than lanes
 }
 
 // lane is the way up of the devices that fall into it. At most one transfer with

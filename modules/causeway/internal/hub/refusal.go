@@ -24,7 +24,7 @@ func refusalOf(encoded []byte, reason error) *message.Refused {
 	return &message.Refused{Message: m, Reason: reason}
 }
 
-// readMessage reads what appendMessage has written.
+// readMessage reads what an encoder has written.
 func readMessage(encoded []byte) (*message.Message, error) {
 	var wire amqp.Message
 	if err := wire.UnmarshalBinary(encoded); err != nil {

@@ -100,6 +100,7 @@ type Uplink struct {
 	hold    time.Time // nothing is sent before: the hub asked for patience
 	waiters []chan struct{}
 	disk    spill
+	encoder encoder
 
 	free        []*batch
 	freeFlights []*flight
@@ -145,7 +146,7 @@ func (u *Uplink) TrySend(outcome []message.Message, r message.Receipt) error {
 func (u *Uplink) try(outcome []message.Message, r message.Receipt) error {
 	tooLarge, err := u.admit(outcome, r)
 	for i := range tooLarge {
-		refused := refusalOf(appendMessage(nil, tooLarge[i]), errTooLarge)
+		refused := refusalOf(encode(tooLarge[i]), errTooLarge)
 		u.opts.Refused(refused)
 		r.Settled(refused)
 	}
@@ -165,9 +166,8 @@ func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge [
 	}
 	idle, loose := u.waiting&^u.busy == 0, u.loose
 	for i := range outcome {
-		m := &outcome[i]
-		if !u.join(laneOf(m.Device), m, r) {
-			tooLarge = append(tooLarge, m)
+		if !u.join(&outcome[i], r) {
+			tooLarge = append(tooLarge, &outcome[i])
 		}
 	}
 	switch full := u.opts.BatchBytes; {
@@ -180,7 +180,9 @@ func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge [
 }
 
 // join encodes a message into the open batch of its lane, false when it is too large.
-func (u *Uplink) join(number int, m *message.Message, r message.Receipt) bool {
+func (u *Uplink) join(m *message.Message, r message.Receipt) bool {
+	hash := message.Hash(m.Device)
+	number := laneOf(hash)
 	l := &u.lanes[number]
 	b := l.open
 	if b == nil {
@@ -188,7 +190,8 @@ func (u *Uplink) join(number int, m *message.Message, r message.Receipt) bool {
 		b.lane, b.began = number, time.Now()
 	}
 	before := len(b.bytes)
-	b.add(m, r)
+	b.bytes = u.encoder.appendMessage(b.bytes, m, hash)
+	b.add(r)
 	size := len(b.bytes) - before
 	if size > messageLimit {
 		if b.undo(); b.len() == 0 {

@@ -57,7 +57,7 @@ func newUplinkModel(t *rapid.T) *uplinkModel {
 // sharing is another device of the same lane.
 func sharing(device string) string {
 	for i := 0; ; i++ {
-		if other := "other-" + strconv.Itoa(i); laneOf(other) == laneOf(device) {
+		if other := "other-" + strconv.Itoa(i); laneOf(message.Hash(other)) == laneOf(message.Hash(device)) {
 			return other
 		}
 	}
@@ -99,11 +99,11 @@ func (m *uplinkModel) free() (devices []string) {
 	busy := map[int]bool{}
 	for _, numbers := range m.flying {
 		for _, n := range numbers {
-			busy[laneOf(m.device[n])] = true
+			busy[laneOf(message.Hash(m.device[n]))] = true
 		}
 	}
 	for _, d := range m.devices {
-		if len(m.waiting[d]) > 0 && !busy[laneOf(d)] {
+		if len(m.waiting[d]) > 0 && !busy[laneOf(message.Hash(d))] {
 			devices = append(devices, d)
 		}
 	}

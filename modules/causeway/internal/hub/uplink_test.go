@@ -35,7 +35,7 @@ func apart(tb testing.TB, count int) (devices []string) {
 	byLane := map[int]string{}
 	for i := 0; len(byLane) < lanes; i++ {
 		device := "device-" + strconv.Itoa(i)
-		byLane[laneOf(device)] = device
+		byLane[laneOf(message.Hash(device))] = device
 	}
 	for n := range count {
 		devices = append(devices, byLane[n])

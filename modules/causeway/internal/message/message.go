@@ -41,7 +41,11 @@ const idDevice = 96
 
 // AppendID appends the message id: device, epoch in base 36, sequence. A device
 // name that is too long for it, or no plain ASCII, is there as its 64-bit FNV-1a.
-func (m *Message) AppendID(dst []byte) []byte {
+func (m *Message) AppendID(dst []byte) []byte { return AppendSequence(m.AppendIDPrefix(dst), m.Seq) }
+
+// AppendIDPrefix appends the id up to the sequence: what the messages of a session have
+// in common.
+func (m *Message) AppendIDPrefix(dst []byte) []byte {
 	if len(m.Device) <= idDevice && plain(m.Device) {
 		dst = append(dst, m.Device...)
 	} else {
@@ -49,9 +53,11 @@ func (m *Message) AppendID(dst []byte) []byte {
 	}
 	dst = append(dst, '-')
 	dst = appendUint36(dst, m.Epoch)
-	dst = append(dst, '-')
-	return appendUint36(dst, m.Seq)
+	return append(dst, '-')
 }
+
+// AppendSequence appends the rest of the id.
+func AppendSequence(dst []byte, seq uint64) []byte { return appendUint36(dst, seq) }
 
 func plain(s string) bool {
 	for i := range len(s) {

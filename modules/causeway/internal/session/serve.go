@@ -111,7 +111,7 @@ func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
 	r := frame.NewReader(gate, split, opts)
 	wake := func() { _ = r.SetReadDeadline(time.Unix(1, 0)) } // fails only on a closed link, which needs no waking
 	defer context.AfterFunc(draining, wake)()
-	var deadline time.Time
+	var deadline, now time.Time
 	arm := func(t time.Time) {
 		deadline = t
 		_ = r.SetReadDeadline(t) // see above
@@ -121,7 +121,7 @@ func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
 	}
 	arm(s.patience())
 	for draining.Err() == nil {
-		before := r.Consumed()
+		before, received := r.Consumed(), r.Received()
 		b, err := r.Next()
 		switch {
 		case err == nil:
@@ -145,7 +145,9 @@ func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
 		default:
 			return s.readEnd(err, r)
 		}
-		now := time.Now()
+		if r.Received() > received { // frames of one read have come at one time
+			now = time.Now()
+		}
 		if err := s.take(ctx, b, now); err != nil {
 			return err
 		}
