@@ -125,8 +125,9 @@ func (e *encoder) appendMessage(dst []byte, m *message.Message, hash uint64) []b
 	id := len(dst)
 	dst = append(dst, h.bytes[h.sequence:]...)
 	pairs := id + h.pairs - h.sequence
-	binary.BigEndian.PutUint32(dst[start+offsetSize:], uint32(pairs-offsetSize-start-8)) //nolint:gosec // bounded by messageLimit
-	binary.BigEndian.PutUint32(dst[start+offsetID:], uint32(id-start-offsetID-4))        //nolint:gosec // an id is short
+	section, name := dst[start+offsetSize:], dst[start+offsetID:]
+	binary.BigEndian.PutUint32(section, uint32(pairs-start-offsetSize-8)) //nolint:gosec // bounded by messageLimit
+	binary.BigEndian.PutUint32(name, uint32(id-start-offsetID-4))         //nolint:gosec // an id is short
 	dst = e.appendMore(dst, m, pairs)
 	dst = append(dst, 0x00, 0x53, sectionData)
 	return appendVariable(dst, codeVbin8, codeVbin32, m.Body)
