@@ -18,6 +18,11 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
 )
 
+// messageBytes is the size from which a message goes in parts, as far as its codec
+// can cut it: the edge hub's bound for a message (Constants.MaxMessageSize, 256 KiB),
+// less room for what it adds itself. The uplink refuses a little later.
+const messageBytes = 256<<10 - 4<<10
+
 // plan is a document made ready to be applied: nothing of it can be refused any
 // more, except by the system (a port in use, a certificate that is not there yet).
 type plan struct {
@@ -148,7 +153,8 @@ func (g *Gateway) listenOptions(name string, l config.Listener) listen.Options {
 func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing *frame.Framing) *session.Profile {
 	p := &session.Profile{
 		Listener: name, CodecName: l.Codec, Output: l.Output, Codec: c, Framing: framing,
-		Device: l.Device, FrameBytes: l.Limits.FrameBytes, LoginBytes: l.Limits.LoginBytes,
+		MessageBytes: messageBytes,
+		Device:       l.Device, FrameBytes: l.Limits.FrameBytes, LoginBytes: l.Limits.LoginBytes,
 		LoginTime: time.Duration(l.Limits.LoginSeconds) * time.Second,
 		Idle:      time.Duration(l.Limits.IdleSeconds) * time.Second,
 		Uplink:    g.uplink, Router: &g.router, Table: g.table,

@@ -65,6 +65,14 @@ func (a *acknowledgements) push(e *exchange, left int, at time.Time) {
 	a.waiting++
 }
 
+// expect adds messages to those that the exchange waits for, while its guard holds
+// it open.
+func (e *exchange) expect(more int) {
+	e.acks.mu.Lock()
+	defer e.acks.mu.Unlock()
+	e.left += more
+}
+
 // room waits until another exchange may be queued. It fails with message.ErrFull
 // instead of waiting for the hasty, and with ctx's error.
 func (a *acknowledgements) room(ctx context.Context, hasty bool) error {
