@@ -41,7 +41,7 @@ func TestTheOperatorsTableIsThatOfTheFaults(t *testing.T) {
 			named = append(named, name[1])
 		}
 	}
-	known := testNames(t, filepath.Join(top, "tests"))
+	known := append(testNames(t, filepath.Join(top, "tests")), testNames(t, filepath.Join(top, "modules"))...)
 	for _, f := range faults {
 		if known = append(known, f.name); !f.apart && !slices.Contains(named, f.name) {
 			t.Errorf("%q stands in no row", f.name)

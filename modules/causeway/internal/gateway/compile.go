@@ -157,7 +157,7 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 		Device:       l.Device, FrameBytes: l.Limits.FrameBytes, LoginBytes: l.Limits.LoginBytes,
 		LoginTime: time.Duration(l.Limits.LoginSeconds) * time.Second,
 		Idle:      time.Duration(l.Limits.IdleSeconds) * time.Second,
-		Uplink:    g.uplink, Router: &g.router, Table: g.table,
+		Uplink:    newShare(g.uplink, g.queueBytes(l.Limits), g.uplink.Force), Router: &g.router, Table: g.table,
 	}
 	switch l.Ack {
 	case "decoded":
@@ -167,6 +167,14 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 	}
 	p.Admit = g.admission(l)
 	return p
+}
+
+// queueBytes is the listener's share of the queue: what its document says, or half.
+func (g *Gateway) queueBytes(l config.ListenerLimits) int {
+	if l.QueueBytes > 0 {
+		return l.QueueBytes
+	}
+	return g.opts.Environment.HubQueueBytes / 2
 }
 
 // admission is the listener's policy for devices that name themselves. Devices

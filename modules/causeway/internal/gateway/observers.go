@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
 )
@@ -203,11 +205,25 @@ func (o *listenerObserver) Fault(f session.Fault) {
 	case session.FaultBroken:
 		o.CodecFailures.Inc()
 	case session.FaultDropped:
-		o.DatagramsDropped.Inc()
+		o.DatagramsDropped.Inc(dropReason(f.Err))
 	}
 	o.letters.fault(o, f)
 	o.flood.Warn("device fault listener="+o.name+" kind="+string(f.Kind), f.Err,
 		"device", f.Device, "remote", f.Link.Peer().Remote.String())
+}
+
+// dropReason sorts what was dropped.
+func dropReason(err error) string {
+	switch {
+	case errors.Is(err, errShareFull):
+		return "listener-full"
+	case errors.Is(err, session.ErrOwed):
+		return "acknowledgements-owed"
+	case errors.Is(err, message.ErrFull):
+		return "queue-full"
+	default:
+		return "gateway-stopped"
+	}
 }
 
 // countedLink counts what is sent to a device.

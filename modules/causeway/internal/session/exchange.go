@@ -16,6 +16,9 @@ import (
 // costs some 400 KiB.
 const exchangesWaiting = 2048
 
+// ErrOwed: too many of the link's acknowledgements wait for the hub.
+var ErrOwed = fmt.Errorf("%d acknowledgements wait for the hub: %w", exchangesWaiting, message.ErrFull)
+
 // exchange is one acknowledgement that waits for its messages.
 type exchange struct {
 	acks     *acknowledgements
@@ -73,7 +76,7 @@ func (e *exchange) expect(more int) {
 	e.left += more
 }
 
-// room waits until another exchange may be queued. It fails with message.ErrFull
+// room waits until another exchange may be queued. It fails with ErrOwed
 // instead of waiting for the hasty, and with ctx's error.
 func (a *acknowledgements) room(ctx context.Context, hasty bool) error {
 	a.mu.Lock()
@@ -83,7 +86,7 @@ func (a *acknowledgements) room(ctx context.Context, hasty bool) error {
 	}
 	if hasty {
 		a.mu.Unlock()
-		return fmt.Errorf("%d acknowledgements wait for the hub: %w", exchangesWaiting, message.ErrFull)
+		return ErrOwed
 	}
 	if a.roomy == nil {
 		a.roomy = make(chan struct{})

@@ -88,7 +88,7 @@ func (l *lane) deliver(ctx context.Context, at time.Time) error {
 	if len(out.Ack) == 0 && len(out.Nak) == 0 {
 		return l.hand(ctx, &s.acks, at)
 	}
-	if err := s.acks.room(ctx, l.hasty); errors.Is(err, message.ErrFull) {
+	if err := s.acks.room(ctx, l.hasty); errors.Is(err, ErrOwed) {
 		s.fault(FaultDropped, err)
 		return nil // silence: a device that can will send again
 	} else if err != nil {
