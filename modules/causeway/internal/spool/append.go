@@ -41,6 +41,7 @@ func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
 			break
 		}
 	}
+	s.noteFull(errors.Is(err, ErrFull))
 	if errors.Is(err, ErrFull) {
 		return 0, fmt.Errorf("spool: %w: %d bytes", ErrFull, s.opts.Bytes)
 	}
@@ -54,6 +55,12 @@ func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
 	s.pause = 0
 	s.report(nil)
 	return first, nil
+}
+
+func (s *Spool) noteFull(full bool) {
+	s.mu.Lock()
+	s.stats.Full = full
+	s.mu.Unlock()
 }
 
 // measure returns how many bytes entries take in a segment, with frames and commit.

@@ -32,12 +32,16 @@ func TestBlockRefusesAtTheBoundUntilSomethingIsDelivered(t *testing.T) {
 	if !errors.Is(err, ErrFull) || disk.Used() > 4<<20 || int64(n)*350*170 < 3<<20 {
 		t.Fatalf("%d entries take %d bytes: %v", n, disk.Used(), err)
 	}
-	if s.Stats().Failed {
-		t.Error("a full spool is no failure")
+	if stats := s.Stats(); stats.Failed || !stats.Full {
+		t.Errorf("a full spool is no failure, and says so: %+v", stats)
 	}
 	mustFail(t, s, ErrFull)
 	for index := uint64(1); index <= 9; index++ {
 		s.Done(index)
+	}
+	s.sweep(false)
+	if s.Stats().Full {
+		t.Error("the spool says that it is full although room was made")
 	}
 	mustAppend(t, s, batch(0, 350, 170))
 	if stats := s.Stats(); stats.Dropped > 0 || stats.Entries != n-9+1 {
