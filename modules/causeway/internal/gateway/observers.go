@@ -14,6 +14,7 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/spool"
 )
 
 // floodInterval is how often warnings of one kind may be logged.
@@ -74,7 +75,13 @@ func (o *observers) spoolGauges(s *spooling) error {
 		}},
 		{"causeway_spool_bytes", "Bytes of the messages on disk.", func(s spoolState) float64 { return float64(s.Bytes) }},
 		{"causeway_spool_active", "1 while messages go by way of the disk, otherwise 0.", func(s spoolState) float64 {
-			if s.State == "spooling" {
+			if s.State == "spooling" || s.State == "full" {
+				return 1
+			}
+			return 0
+		}},
+		{"causeway_spool_full", "1 while the spool is at its bound and devices wait, otherwise 0.", func(s spoolState) float64 {
+			if s.State == "full" {
 				return 1
 			}
 			return 0
@@ -121,6 +128,10 @@ func (o *observers) Damaged(what string, records int, err error) {
 func (o *observers) Failed(err error) {
 	if err == nil {
 		o.log.Info().Msg("spool can be written again")
+		return
+	}
+	if errors.Is(err, spool.ErrFull) {
+		o.flood.Warn("spool full, devices wait", err)
 		return
 	}
 	o.flood.Warn("spool cannot be written", err)

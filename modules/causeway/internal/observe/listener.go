@@ -78,6 +78,8 @@ type Listener struct {
 	DatagramsDropped *Counts
 	// AckLatency is in seconds.
 	AckLatency prometheus.Observer
+
+	latency prometheus.Metric // AckLatency
 }
 
 // Listener returns the metrics of a listener, the same ones for the same name
@@ -100,6 +102,7 @@ func (m *Metrics) Listener(name string) *Listener {
 			Commands: newCounts(v.commands, name), DeadLetters: newCounts(v.letters, name),
 			AckLatency: v.ack.WithLabelValues(name),
 		}
+		l.latency, _ = l.AckLatency.(prometheus.Metric) // every histogram is one
 		m.listeners[name] = l
 	}
 	return l
