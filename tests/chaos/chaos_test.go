@@ -32,7 +32,7 @@ const longRun = 3 * time.Minute
 const settle = 45 * time.Second
 
 func TestMain(m *testing.M) {
-	os.Exit(world.Main(m, &built))
+	os.Exit(world.MainWithClock(m, &built))
 }
 
 // seed is the flag, or the environment, or 1: `make test` is the same every time.
