@@ -47,7 +47,7 @@ func (p Programs) StartSimulator(tb testing.TB, desired string, args ...string) 
 			"restartPolicy": "always", "settings": {"image": "causeway", "createOptions": {}}}}}},
 		"$edgeHub": {"properties.desired": {"schemaVersion": "1.1",
 			"routes": {"all": "FROM /messages/modules/causeway/outputs/* INTO $upstream"},
-			"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}},
+			"storeAndForwardConfiguration": {"timeToLiveSecs": 864000}}},
 		"causeway": {"properties.desired": ` + desired + `}}}`
 	if err := os.WriteFile(filepath.Join(state, "deployment.json"), []byte(deployment), 0o600); err != nil {
 		tb.Fatal(err)
