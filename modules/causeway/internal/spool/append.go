@@ -30,6 +30,9 @@ func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
 	defer s.writing.Unlock()
 	need, err := s.measure(entries)
 	if err != nil {
+		if errors.Is(err, ErrTooLarge) {
+			s.noteFull(true)
+		}
 		return 0, err
 	}
 	if wait := time.Until(s.retry); wait > 0 {

@@ -111,11 +111,14 @@ func TestAnAppendLargerThanTheSpoolIsRefusedForGood(t *testing.T) {
 		if _, err := s.Append([][][]byte{batch(0, 1, 1<<20)}); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("append gives %v", err)
 		}
-		if s.Stats().Entries != 1 {
+		if s.Stats().Entries != 1 || !s.Stats().Full {
 			t.Errorf("stats are %+v", s.Stats())
 		}
 		s.Done(1)
 		mustAppend(t, s, batch(0, 1, 900<<10)) // larger than a segment, and alone in the spool
+		if s.Stats().Full {
+			t.Error("the spool says that it is full although something was written")
+		}
 	}
 }
 

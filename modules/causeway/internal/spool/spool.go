@@ -112,7 +112,8 @@ type Stats struct {
 	// again until something is written.
 	Failed bool
 	Err    error
-	// Full tells that Append refused with ErrFull, and that no room was made since.
+	// Full tells that Append refused with ErrFull or ErrTooLarge, and that no room was
+	// made and nothing was written since.
 	Full bool
 }
 
