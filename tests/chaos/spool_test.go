@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -8,18 +9,21 @@ import (
 	"github.com/causeway-iot/causeway/tests/world"
 )
 
-// spoolFull takes the hub away until the smallest spool is full, and lets devices wait
+// spoolFull takes the hub away until a small spool is full, and lets devices wait
 // for a while. Half of the time the gateway is killed in this state.
 func spoolFull(r *rig) {
 	defer r.sim.Patch(map[string]any{"spool": map[string]any{"bytes": spoolBytes}})
-	if !world.Within(20*time.Second, r.connected) || !r.spoolOf(spoolLeast, "block") {
+	if !world.Within(20*time.Second, r.connected) || !r.spoolOf(spoolSmall, "block") {
 		r.cannot("the gateway does not take the small spool")
 		return
 	}
 	r.sim.Must("POST", "/hub/down?abrupt=true", nil, nil)
 	defer r.sim.Must("POST", "/hub/up", nil, nil)
-	if !world.Within(20*time.Second, func() bool { return r.metric("causeway_spool_full") == 1 }) {
-		r.cannot("the fleet has not filled the spool")
+	stop := r.fill()
+	full := world.Within(20*time.Second, func() bool { return r.metric("causeway_spool_full") == 1 })
+	stop()
+	if !full {
+		r.cannot("the spool is not full")
 		return
 	}
 	r.pause(500*time.Millisecond, 2*time.Second)
@@ -27,6 +31,32 @@ func spoolFull(r *rig) {
 		r.killGateway()
 		r.startGateway()
 		r.pause(0, time.Second)
+	}
+}
+
+// filler is a device of the test's own, which sends without being asked to keep
+// anything, so that the spool is full soon.
+const filler = "filler"
+
+// fill sends large messages until the returned function is called.
+func (r *rig) fill() (stop func()) {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.gateway.Addr(filler))
+	if err != nil {
+		r.t.Error(err)
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		line := []byte(strings.Repeat("x", 32<<10) + "\n")
+		for err := error(nil); err == nil; {
+			_, err = conn.Write(line) // waits when the gateway does
+		}
+	}()
+	return func() {
+		_ = conn.Close()
+		<-done
 	}
 }
 
