@@ -73,3 +73,23 @@ func testNames(t *testing.T, folder string) (names []string) {
 	}
 	return names
 }
+
+// The code that the operator's page gives to consumers is what judges every run.
+func TestThePageShowsTheConsumerThatIsTried(t *testing.T) {
+	top, err := world.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(top, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(top, "tests", "chaos", "consumer.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(source), "\n)\n\n")
+	if code == "" || !strings.Contains(string(page), "\n```go\n"+code+"```\n") {
+		t.Errorf("docs/operations.md does not show this code:\n%s", code)
+	}
+}

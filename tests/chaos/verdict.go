@@ -66,7 +66,11 @@ func (e *Evidence) Judge() (broken []string) {
 		broken = append(broken,
 			fmt.Sprintf("not drained: the gateway still holds %d (bytes queued, messages on disk)", e.Left))
 	}
-	return append(broken, judgeIDs(e.Messages)...)
+	ids := judgeIDs(e.Messages)
+	if ids == nil { // otherwise it says the same again
+		ids = judgeConsumer(e.Messages)
+	}
+	return append(broken, ids...)
 }
 
 // excused: the fleet misses only what the gateway has counted as given up.
@@ -136,6 +140,27 @@ func judgeIDs(list []world.Message) (broken []string) {
 		}
 	}
 	return broken
+}
+
+// judgeConsumer drops duplicates as the documentation tells consumers to, and holds
+// that each message is left once.
+func judgeConsumer(list []world.Message) (broken []string) {
+	consumer, left := Consumer{}, map[string]int{}
+	for i := range list {
+		if m := &list[i]; m.Output != outputDead {
+			id := m.System["messageId"]
+			if left[id] += 0; consumer.First(id) {
+				left[id]++
+			}
+		}
+	}
+	for id, n := range left {
+		if _, number := splitID(id); n != 1 && number > 0 {
+			broken = append(broken, fmt.Sprintf("a consumer that drops duplicates has message %s %d times", id, n))
+		}
+	}
+	slices.Sort(broken)
+	return broken[:min(len(broken), 1)] // the rest is of one cause
 }
 
 func content(m *world.Message) []byte {

@@ -76,3 +76,18 @@ func TestDuplicatesAreCountedByMessageID(t *testing.T) {
 		t.Errorf("%d duplicates", n)
 	}
 }
+
+func TestAConsumerDropsDuplicates(t *testing.T) {
+	consumer, kept := Consumer{}, ""
+	for _, id := range strings.Fields("a-x-1 b-x-1 a-x-2 a-x-1 a-x-2 a-x-z a-x-10 a-x-z a-y-1 a-b-x-1 a-b-x-1 other other") {
+		if consumer.First(id) {
+			kept += id + " "
+		}
+	}
+	if want := "a-x-1 b-x-1 a-x-2 a-x-z a-x-10 a-y-1 a-b-x-1 other other "; kept != want {
+		t.Errorf("kept %s, want %s", kept, want)
+	}
+	if broken := judgeConsumer(arrived("a-x-2:2 a-x-1:1")); len(broken) != 1 {
+		t.Errorf("a message that a consumer would miss is not seen: %q", broken)
+	}
+}
