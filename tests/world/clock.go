@@ -50,10 +50,10 @@ func (c *Clock) environment() []string {
 	return []string{clockVariable + "=" + c.path}
 }
 
-// The change of package time: Now asks shiftedNow, which reads the mapped file.
+// The change of package time: Now adds what the mapped file says.
 const (
 	nowBefore = "\tsec, nsec, mono := runtimeNow()\n\tif mono == 0 {"
-	nowAfter  = "\tsec, nsec, mono := runtimeNow()\n\tif clockShift != nil {\n\t\tsec += *clockShift\n\t}\n\tif mono == 0 {"
+	nowAfter  = "\tsec, nsec, mono := runtimeNow()\n\tsec += shifted()\n\tif mono == 0 {"
 	shiftFile = `package time
 
 import (
@@ -62,6 +62,13 @@ import (
 )
 
 var clockShift = mapClockShift()
+
+func shifted() int64 {
+	if clockShift == nil {
+		return 0
+	}
+	return *clockShift
+}
 
 func mapClockShift() *int64 {
 	name, found := syscall.Getenv("` + clockVariable + `")

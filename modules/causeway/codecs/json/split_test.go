@@ -11,19 +11,19 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
 
-func begin(t testing.TB) codec.Splitter {
-	t.Helper()
+func begin(tb testing.TB) codec.Splitter {
+	tb.Helper()
 	c, err := New(nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	d, err := c.Begin(codec.Peer{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, ok := d.(codec.Splitter)
 	if !ok {
-		t.Fatal("the dialogue is no codec.Splitter")
+		tb.Fatal("the dialogue is no codec.Splitter")
 	}
 	return s
 }

@@ -80,7 +80,7 @@ func (o *observers) spoolGauges(s *spooling) error {
 			}
 			return 0
 		}},
-		{"causeway_spool_full", "1 while the spool is at its bound and devices wait, otherwise 0.", func(s spoolState) float64 {
+		{"causeway_spool_full", "1 while the spool is full and devices wait, otherwise 0.", func(s spoolState) float64 {
 			if s.State == "full" {
 				return 1
 			}

@@ -16,7 +16,8 @@ import (
 // costs some 400 KiB.
 const exchangesWaiting = 2048
 
-// ErrOwed: too many of the link's acknowledgements wait for the hub.
+// ErrOwed tells that too many of the link's acknowledgements wait for the
+// hub.
 var ErrOwed = fmt.Errorf("%d acknowledgements wait for the hub: %w", exchangesWaiting, message.ErrFull)
 
 // exchange is one acknowledgement that waits for its messages.

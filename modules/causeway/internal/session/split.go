@@ -34,7 +34,9 @@ func measure(m *message.Message) int {
 // cut cuts a message that is too large for the hub, which m is the envelope of, into
 // several, in order; nil where it is not too large, or nothing to cut. Equal
 // messages are cut equally.
-func (p *Profile) cut(splitter codec.Splitter, whole *codec.Message, m *message.Message) (parts []codec.Message, err error) {
+func (p *Profile) cut(
+	splitter codec.Splitter, whole *codec.Message, m *message.Message,
+) (parts []codec.Message, err error) {
 	// Where properties fill half of a message, parts would be many and carry little.
 	if splitter == nil || len(whole.Body) < p.MessageBytes/2 || p.MessageBytes <= 0 {
 		return nil, nil

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,7 +22,7 @@ func TestAgesDoNotDependOnStepsOfTheClock(t *testing.T) {
 		if got := now.Sub(g.timeOf(0)); got < c.age || got > c.age+time.Millisecond {
 			t.Errorf("%s: the age is %v, want %v", name, got, c.age)
 		}
-		if g.time == g.time.Round(0) {
+		if !strings.Contains(g.time.String(), " m=") {
 			t.Errorf("%s: the time follows the wall clock", name)
 		}
 	}
@@ -40,7 +41,7 @@ func TestTheOldestKeepsItsAgeOverARestart(t *testing.T) {
 	if d := oldest.Sub(written).Abs(); d > time.Second {
 		t.Errorf("the oldest was written at %v, and after a restart at %v", written, oldest)
 	}
-	if oldest == oldest.Round(0) {
+	if !strings.Contains(oldest.String(), " m=") {
 		t.Error("its age follows the wall clock")
 	}
 }
