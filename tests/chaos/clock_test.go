@@ -11,6 +11,11 @@ import (
 func TestTheClockOfGatewayAndHubIsSet(t *testing.T) {
 	sim := built.StartSimulator(t, `{"schemaVersion": "1.0"}`)
 	built.StartGateway(t, sim, world.Workload)
+	t.Cleanup(func() {
+		if err := built.Clock.Set(0); err != nil {
+			t.Error(err)
+		}
+	})
 	for _, shift := range []time.Duration{5 * time.Hour, -40 * time.Minute, 0} {
 		if err := built.Clock.Set(shift); err != nil {
 			t.Fatal(err)

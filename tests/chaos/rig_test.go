@@ -84,6 +84,7 @@ func newRig(t *testing.T, seed uint64, ack string, n size) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		r.setClock(0)
 		if err := r.disk.Close(); err != nil {
 			t.Error(err)
 		}
