@@ -32,7 +32,7 @@ const longRun = 3 * time.Minute
 const settle = 45 * time.Second
 
 func TestMain(m *testing.M) {
-	os.Exit(world.Main(m, &built))
+	os.Exit(world.MainWithClock(m, &built))
 }
 
 // seed is the flag, or the environment, or 1: `make test` is the same every time.
@@ -112,7 +112,7 @@ func TestNothingAcknowledgedIsEverLost(t *testing.T) {
 	seed := seed(t)
 	t.Logf("seed %d: CHAOS_SEED=%d repeats this schedule", seed, seed)
 	r := newRig(t, seed, "stored", size{trackers: 100, lines: 100, udpTrackers: 50, meters: 50, rate: "1"})
-	t.Logf("the disk is %s; clock steps: of the devices' own clocks, for the system's cannot be moved here", r.disk.Kind())
+	t.Logf("the disk is %s; the clocks of gateway, hub and devices are set", r.disk.Kind())
 	r.schedule(r.began.Add(*duration))
 	e := r.finish()
 	var out strings.Builder

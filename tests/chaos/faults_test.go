@@ -142,6 +142,9 @@ var faults = []fault{
 	}},
 	{name: "addresses of UDP devices changed", run: func(r *rig) { r.udp.Rebind(); r.meters.Rebind() }},
 	{name: "disk full", run: diskFull},
+	{name: "spool full, devices wait", run: spoolFull},
+	{name: "clock set by hours", run: clockSet},
+	{name: "clock set while the gateway is dead", run: clockSetMeanwhile},
 	{name: "disk read-only, hub away, gateway killed: nowhere safe", run: nowhere},
 	{name: "last record torn while the gateway is dead", run: torn},
 }

@@ -41,7 +41,7 @@ func TestTheOperatorsTableIsThatOfTheFaults(t *testing.T) {
 			named = append(named, name[1])
 		}
 	}
-	known := testNames(t, filepath.Join(top, "tests"))
+	known := append(testNames(t, filepath.Join(top, "tests")), testNames(t, filepath.Join(top, "modules"))...)
 	for _, f := range faults {
 		if known = append(known, f.name); !slices.Contains(named, f.name) {
 			t.Errorf("%q stands in no row", f.name)
@@ -72,4 +72,24 @@ func testNames(t *testing.T, folder string) (names []string) {
 		t.Fatal(err)
 	}
 	return names
+}
+
+// The code that the operator's page gives to consumers is what judges every run.
+func TestThePageShowsTheConsumerThatIsTried(t *testing.T) {
+	top, err := world.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(top, "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(top, "tests", "chaos", "consumer.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(source), "\n)\n\n")
+	if code == "" || !strings.Contains(string(page), "\n```go\n"+code+"```\n") {
+		t.Errorf("docs/operations.md does not show this code:\n%s", code)
+	}
 }

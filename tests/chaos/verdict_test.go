@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,6 +21,11 @@ func arrived(words string) (list []world.Message) {
 	return list
 }
 
+// sums is the last row of a table as the fleet prints it.
+func sums(reordered, lost, invented, unreadable int) string {
+	return fmt.Sprintf("  device  kind\n  total  3 devices  90  80  80  1  %d  %d  %d  %d  \nmore\n", reordered, lost, invented, unreadable)
+}
+
 func TestTheVerdictFindsEveryBrokenPromise(t *testing.T) {
 	for name, c := range map[string]struct {
 		evidence Evidence
@@ -31,6 +37,12 @@ func TestTheVerdictFindsEveryBrokenPromise(t *testing.T) {
 		"a new session begins anew":            {Evidence{Messages: arrived("a-x-7:7 a-y-1:8")}, ""},
 		"a body that is no JSON":               {Evidence{Messages: []world.Message{{System: map[string]string{"messageId": "a-x-1"}, BodyBase64: []byte{1}}}}, ""},
 		"the fleet misses something":           {Evidence{CheckFailed: true}, "lost or out of order"},
+		"missing, but counted as given up":     {Evidence{CheckFailed: true, Dropped: 7, Table: sums(0, 7, 0, 0)}, ""},
+		"more missing than were given up":      {Evidence{CheckFailed: true, Dropped: 7, Table: sums(0, 8, 0, 0)}, "lost or out of order"},
+		"given up, but out of order":           {Evidence{CheckFailed: true, Dropped: 7, Table: sums(1, 2, 0, 0)}, "lost or out of order"},
+		"given up, but something was invented": {Evidence{CheckFailed: true, Dropped: 7, Table: sums(0, 2, 1, 0)}, "lost or out of order"},
+		"given up, but unreadable":             {Evidence{CheckFailed: true, Dropped: 7, Table: sums(0, 2, 0, 1)}, "lost or out of order"},
+		"given up, but there is no table":      {Evidence{CheckFailed: true, Dropped: 7}, "lost or out of order"},
 		"nothing acknowledged in a window":     {Evidence{Windows: []Window{{"disk", 5, 5}}}, ""},
 		"an acknowledgement in a window":       {Evidence{Windows: []Window{{"disk", 5, 5}, {"hub", 5, 7}}}, "before safe: 2 messages"},
 		"memory at its limit":                  {Evidence{PeakMemory: 1 << 20, MemoryLimit: 1 << 20}, ""},
@@ -62,5 +74,20 @@ func TestDuplicatesAreCountedByMessageID(t *testing.T) {
 	e := Evidence{Messages: arrived("a-x-1:1 a-x-2:2 a-x-1:1 a-x-1:1 b-x-1:1")}
 	if n := e.Duplicates(); n != 2 {
 		t.Errorf("%d duplicates", n)
+	}
+}
+
+func TestAConsumerDropsDuplicates(t *testing.T) {
+	consumer, kept := Consumer{}, ""
+	for _, id := range strings.Fields("a-x-1 b-x-1 a-x-2 a-x-1 a-x-2 a-x-z a-x-10 a-x-z a-y-1 a-b-x-1 a-b-x-1 other other") {
+		if consumer.First(id) {
+			kept += id + " "
+		}
+	}
+	if want := "a-x-1 b-x-1 a-x-2 a-x-z a-x-10 a-y-1 a-b-x-1 other other "; kept != want {
+		t.Errorf("kept %s, want %s", kept, want)
+	}
+	if broken := judgeConsumer(arrived("a-x-2:2 a-x-1:1")); len(broken) != 1 {
+		t.Errorf("a message that a consumer would miss is not seen: %q", broken)
 	}
 }

@@ -64,7 +64,12 @@ func metricOf(n ast.Node) (Metric, *ast.BasicLit) {
 			m.Labels = labelsOf(n.Args[1:])
 			return m, lit
 		}
-	case *ast.CompositeLit:
+	case *ast.CompositeLit: // {"name", "help", function} in a table, Opts{Name: "name", Help: "help"}
+		if len(n.Elts) > 1 {
+			if name, lit := text(n.Elts[0]); lit != nil && metricName.MatchString(name) {
+				return Metric{Name: name, Help: at(n.Elts, 1)}, lit
+			}
+		}
 		name, lit := field(n, "Name")
 		if lit != nil && metricName.MatchString(name) {
 			help, _ := field(n, "Help")

@@ -23,7 +23,8 @@ type Gateway struct {
 	path  string
 	sim   *Simulator
 	style string
-	env   []string
+	env   []string // of the simulator
+	clock []string
 	// Data is its data directory, Proc the process that runs or ran last.
 	Data string
 	Proc *Process
@@ -32,7 +33,7 @@ type Gateway struct {
 // NewGateway prepares a gateway on a data directory; Start starts it.
 func (p Programs) NewGateway(tb testing.TB, s *Simulator, style, data string) *Gateway {
 	tb.Helper()
-	return &Gateway{t: tb, path: p.Causeway, sim: s, style: style, Data: data}
+	return &Gateway{t: tb, path: p.Causeway, sim: s, style: style, clock: p.Clock.environment(), Data: data}
 }
 
 // StartGateway starts a gateway on an empty data directory and waits until it has
@@ -49,7 +50,7 @@ func (p Programs) StartGateway(tb testing.TB, s *Simulator, style string, env ..
 // here take the place of the simulator's.
 func (g *Gateway) Start(env ...string) {
 	g.t.Helper()
-	env = append(slices.Clone(g.Environment()), env...)
+	env = slices.Concat(g.Environment(), g.clock, env)
 	env = append(env, "CAUSEWAY_DATA_DIR="+g.Data, "CAUSEWAY_METRICS_ADDR=127.0.0.1:0")
 	g.Proc = Start(g.t, "causeway", env, g.path)
 }

@@ -12,18 +12,27 @@ import (
 )
 
 // Programs are the paths of the programs under test.
-type Programs struct{ Causeway, Simulator, Fleet string }
+type Programs struct {
+	Causeway, Simulator, Fleet string
+	// Clock is that of gateway and simulator, nil for the machine's.
+	Clock *Clock
+}
 
 // Main is the body of a TestMain: it builds the programs, writes where they are,
 // runs the tests and returns the exit code.
-func Main(m *testing.M, built *Programs) int {
+func Main(m *testing.M, built *Programs) int { return run(m, built, false) }
+
+// MainWithClock is Main with programs whose clock can be set.
+func MainWithClock(m *testing.M, built *Programs) int { return run(m, built, true) }
+
+func run(m *testing.M, built *Programs, clock bool) int {
 	dir, err := os.MkdirTemp("", "world")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if *built, err = build(dir); err != nil {
+	if *built, err = build(dir, clock); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -32,7 +41,7 @@ func Main(m *testing.M, built *Programs) int {
 
 // build makes the programs as the test itself was made: with the race detector when
 // the test has it, so that the processes are judged by it too.
-func build(dir string) (Programs, error) {
+func build(dir string, clock bool) (Programs, error) {
 	p := Programs{
 		Causeway:  filepath.Join(dir, "causeway"),
 		Simulator: filepath.Join(dir, "simulator"),
@@ -42,12 +51,24 @@ func build(dir string) (Programs, error) {
 	if err != nil {
 		return p, err
 	}
+	overlay := ""
+	if clock {
+		if p.Clock, err = newClock(dir); err != nil {
+			return p, err
+		}
+		if overlay, err = p.Clock.overlay(); err != nil {
+			return p, err
+		}
+	}
 	for folder, path := range map[string]string{
 		"modules/causeway": p.Causeway, "tests/simulator": p.Simulator, "modules/fleet": p.Fleet,
 	} {
 		args := []string{"build", "-o", path}
 		if RaceDetector {
 			args = append(args, "-race")
+		}
+		if overlay != "" && path != p.Fleet {
+			args = append(args, "-overlay", overlay)
 		}
 		cmd := exec.CommandContext(context.Background(), "go", append(args, ".")...)
 		cmd.Dir = filepath.Join(top, folder)

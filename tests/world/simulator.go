@@ -18,6 +18,7 @@ import (
 type Simulator struct {
 	t       testing.TB
 	path    string
+	env     []string
 	args    []string
 	state   string
 	control string
@@ -46,12 +47,12 @@ func (p Programs) StartSimulator(tb testing.TB, desired string, args ...string) 
 			"restartPolicy": "always", "settings": {"image": "causeway", "createOptions": {}}}}}},
 		"$edgeHub": {"properties.desired": {"schemaVersion": "1.1",
 			"routes": {"all": "FROM /messages/modules/causeway/outputs/* INTO $upstream"},
-			"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}},
+			"storeAndForwardConfiguration": {"timeToLiveSecs": 864000}}},
 		"causeway": {"properties.desired": ` + desired + `}}}`
 	if err := os.WriteFile(filepath.Join(state, "deployment.json"), []byte(deployment), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	s := &Simulator{t: tb, path: p.Simulator, args: args, state: state}
+	s := &Simulator{t: tb, path: p.Simulator, env: p.Clock.environment(), args: args, state: state}
 	s.Start()
 	return s
 }
@@ -65,7 +66,7 @@ func (s *Simulator) Start() {
 		"up", "-state", filepath.Join(s.state, "s"), "-subscribe-grace", "0s", "-reauth", "1s", "-module", Module,
 		"-ready-file", ready, "-journal", filepath.Join(s.state, "journal"),
 	}, s.args...)
-	s.Proc = Start(s.t, "simulator", nil, s.path, append(args, filepath.Join(s.state, "deployment.json"))...)
+	s.Proc = Start(s.t, "simulator", s.env, s.path, append(args, filepath.Join(s.state, "deployment.json"))...)
 	var up struct {
 		Control string `json:"control"`
 		CA      string `json:"ca"`

@@ -102,6 +102,18 @@ type Resumer interface {
 	Resume(device string) error
 }
 
+// Splitter is the add-on of a dialogue whose messages may hold several records, so
+// that one that is too large for the hub can go in parts.
+type Splitter interface {
+	// SplitBody cuts the body of one of the dialogue's messages into bodies of the
+	// same content type that hold the same records in the same order: as few as
+	// possible of at most limit bytes each, but a record that is larger by itself
+	// stands alone. Fewer than two mean that there is nothing to cut. Equal messages
+	// are cut equally, since the ids of the parts count on it. The result may alias
+	// the body, and is valid until the outcome's messages were taken.
+	SplitBody(m *Message, limit int) [][]byte
+}
+
 // Field is one named byte range of a frame.
 type Field struct {
 	Offset, Len int

@@ -21,7 +21,8 @@
 // What more a dialogue can do is said by one-method add-ons, looked for once
 // when the link begins: [Framer] cuts the byte stream itself, [Commander] turns a
 // command into bytes, [Ticker] is called as time passes, [Resumer] decodes frames
-// of an earlier link again, [Explainer] names the parts of a frame for people.
+// of an earlier link again, [Splitter] cuts a message that is too large for the
+// hub, [Explainer] names the parts of a frame for people.
 //
 // # What the outcome promises
 //
@@ -29,6 +30,14 @@
 // of the same outcome is durable: accepted by the edge hub, or synced to disk.
 // A protocol whose devices free their memory on the server's answer must put
 // that answer into Ack, never into Reply.
+//
+// # Large messages
+//
+// The hub takes messages of up to 256 KiB, properties included. A codec whose
+// frames hold several records makes a message of each, or lets [Splitter] cut what
+// became too large: each part is a message of its own with the device, the time and
+// the properties of the whole and the property part, "2/5" in the second of five.
+// Ack still waits for all of them. What cannot be cut becomes a dead letter.
 //
 // # Memory
 //

@@ -96,6 +96,7 @@ type ProxyProtocol struct {
 }
 
 // ListenerLimits are counts, bytes and seconds as their names say, all positive.
+// QueueBytes is 0 where the document leaves it to the gateway.
 type ListenerLimits struct {
 	Connections           int `json:"connections"`
 	ConnectionsPerAddress int `json:"connectionsPerAddress"`
@@ -104,6 +105,7 @@ type ListenerLimits struct {
 	FrameBytes            int `json:"frameBytes"`
 	IdleSeconds           int `json:"idleSeconds"`
 	SendBytes             int `json:"sendBytes"`
+	QueueBytes            int `json:"queueBytes,omitempty"`
 }
 
 // Route is one routing rule; its name is the key in the document.

@@ -18,6 +18,11 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
 )
 
+// messageBytes is the size from which a message goes in parts, as far as its codec
+// can cut it: the edge hub's bound for a message (Constants.MaxMessageSize, 256 KiB),
+// less room for what it adds itself. The uplink refuses a little later.
+const messageBytes = 256<<10 - 4<<10
+
 // plan is a document made ready to be applied: nothing of it can be refused any
 // more, except by the system (a port in use, a certificate that is not there yet).
 type plan struct {
@@ -148,10 +153,11 @@ func (g *Gateway) listenOptions(name string, l config.Listener) listen.Options {
 func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing *frame.Framing) *session.Profile {
 	p := &session.Profile{
 		Listener: name, CodecName: l.Codec, Output: l.Output, Codec: c, Framing: framing,
-		Device: l.Device, FrameBytes: l.Limits.FrameBytes, LoginBytes: l.Limits.LoginBytes,
+		MessageBytes: messageBytes,
+		Device:       l.Device, FrameBytes: l.Limits.FrameBytes, LoginBytes: l.Limits.LoginBytes,
 		LoginTime: time.Duration(l.Limits.LoginSeconds) * time.Second,
 		Idle:      time.Duration(l.Limits.IdleSeconds) * time.Second,
-		Uplink:    g.uplink, Router: &g.router, Table: g.table,
+		Uplink:    newShare(g.uplink, g.queueBytes(l.Limits), g.uplink.Force), Router: &g.router, Table: g.table,
 	}
 	switch l.Ack {
 	case "decoded":
@@ -161,6 +167,14 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 	}
 	p.Admit = g.admission(l)
 	return p
+}
+
+// queueBytes is the listener's share of the queue: what its document says, or half.
+func (g *Gateway) queueBytes(l config.ListenerLimits) int {
+	if l.QueueBytes > 0 {
+		return l.QueueBytes
+	}
+	return g.opts.Environment.HubQueueBytes / 2
 }
 
 // admission is the listener's policy for devices that name themselves. Devices

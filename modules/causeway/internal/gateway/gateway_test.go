@@ -25,7 +25,7 @@ const patience = 10 * time.Second
 func environment(t *testing.T) config.Environment {
 	t.Helper()
 	return config.Environment{
-		DataDir: t.TempDir(), Shutdown: time.Second, TokenTTL: time.Hour, LogLevel: "info",
+		DataDir: t.TempDir(), Shutdown: time.Second, TokenTTL: time.Hour, LogLevel: "info", HubQueueBytes: 4 << 20,
 		Hub: config.HubEnvironment{
 			Style: config.StyleConnectionString,
 			ConnectionString: "HostName=h.example;GatewayHostName=127.0.0.1:1;DeviceId=d;ModuleId=m;" +
@@ -95,17 +95,17 @@ func bootFile(t *testing.T, env *config.Environment, document string) {
 // dial connects to a listener, once it is open.
 func dial(t *testing.T, g *Gateway, name string) net.Conn {
 	t.Helper()
-	var addr string
+	var network, addr string
 	eventually(t, "listener "+name+" is open", func() bool {
 		l := g.running()[name]
 		if l == nil {
 			return false
 		}
 		s := l.state()
-		_, addr, _ = strings.Cut(s.Bind, "://")
+		network, addr, _ = strings.Cut(s.Bind, "://")
 		return s.State == "listening" && !strings.HasSuffix(addr, ":0")
 	})
-	conn, err := net.Dial("tcp", addr)
+	conn, err := net.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -10,8 +11,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/spool"
 )
 
 // floodInterval is how often warnings of one kind may be logged.
@@ -73,7 +76,13 @@ func (o *observers) spoolGauges(s *spooling) error {
 		}},
 		{"causeway_spool_bytes", "Bytes of the messages on disk.", func(s spoolState) float64 { return float64(s.Bytes) }},
 		{"causeway_spool_active", "1 while messages go by way of the disk, otherwise 0.", func(s spoolState) float64 {
-			if s.State == "spooling" {
+			if s.State == "spooling" || s.State == "full" {
+				return 1
+			}
+			return 0
+		}},
+		{"causeway_spool_full", "1 while the spool is full and devices wait, otherwise 0.", func(s spoolState) float64 {
+			if s.State == "full" {
 				return 1
 			}
 			return 0
@@ -120,6 +129,10 @@ func (o *observers) Damaged(what string, records int, err error) {
 func (o *observers) Failed(err error) {
 	if err == nil {
 		o.log.Info().Msg("spool can be written again")
+		return
+	}
+	if errors.Is(err, spool.ErrFull) {
+		o.flood.Warn("spool full, devices wait", err)
 		return
 	}
 	o.flood.Warn("spool cannot be written", err)
@@ -204,11 +217,25 @@ func (o *listenerObserver) Fault(f session.Fault) {
 	case session.FaultBroken:
 		o.CodecFailures.Inc()
 	case session.FaultDropped:
-		o.DatagramsDropped.Inc()
+		o.DatagramsDropped.Inc(dropReason(f.Err))
 	}
 	o.letters.fault(o, f)
 	o.flood.Warn("device fault listener="+o.name+" kind="+string(f.Kind), f.Err,
 		"device", f.Device, "remote", f.Link.Peer().Remote.String())
+}
+
+// dropReason sorts what was dropped.
+func dropReason(err error) string {
+	switch {
+	case errors.Is(err, errShareFull):
+		return "listener-full"
+	case errors.Is(err, session.ErrOwed):
+		return "acknowledgements-owed"
+	case errors.Is(err, message.ErrFull):
+		return "queue-full"
+	default:
+		return "gateway-stopped"
+	}
 }
 
 // countedLink counts what is sent to a device.

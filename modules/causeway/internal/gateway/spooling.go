@@ -103,7 +103,8 @@ func (s *spooling) close() {
 	}
 }
 
-// spoolState is what operators are told of the disk.
+// spoolState is what operators are told of the disk: idle, spooling, full (devices
+// wait) or failed.
 type spoolState struct {
 	State    string `json:"state"`
 	Messages int    `json:"messages"`
@@ -131,6 +132,8 @@ func (s *spooling) state() spoolState {
 	switch {
 	case stats.Failed:
 		state.State, state.Error = "failed", stats.Err.Error()
+	case stats.Full:
+		state.State = "full"
 	case s.g.uplink.Spooling():
 		state.State = "spooling"
 	}
@@ -155,12 +158,16 @@ func (s *spooling) watch(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		s.mu.Lock()
-		limit := time.Duration(s.wanted.AlarmSeconds) * time.Second
-		s.mu.Unlock()
-		if age := s.g.oldestUnsent(); limit > 0 && age > limit {
-			s.g.log.Warn().Int("ageSeconds", int(age.Seconds())).Bool("hubConnected", s.g.hub.Connected()).
-				Msg("oldest message waits too long for the hub")
-		}
+		s.alarm()
+	}
+}
+
+func (s *spooling) alarm() {
+	s.mu.Lock()
+	limit := time.Duration(s.wanted.AlarmSeconds) * time.Second
+	s.mu.Unlock()
+	if age := s.g.oldestUnsent(); limit > 0 && age > limit {
+		s.g.log.Warn().Int("ageSeconds", int(age.Seconds())).Bool("hubConnected", s.g.hub.Connected()).
+			Msg("oldest message waits too long for the hub")
 	}
 }

@@ -17,13 +17,18 @@ func (g *Gateway) describe() map[string]any {
 	}
 	links, devices := g.table.Counts()
 	description := map[string]any{
-		"schemaVersion": "1.0",
-		"version":       map[string]any{"version": g.opts.Version},
-		"listeners":     listeners,
-		"spool":         g.spooling.state(),
+		"schemaVersion":    "1.0",
+		"version":          map[string]any{"version": g.opts.Version},
+		"listeners":        listeners,
+		"spool":            g.spooling.state(),
+		"acknowledgements": g.observers.metrics.AckLatency(),
 		"counts": map[string]any{
 			"connections": links, "devices": devices, "deadLetters": g.letters.ring.Stats().Count,
 		},
+	}
+	// By the minute: whoever needs it closer asks for the status or the metrics.
+	if age := g.oldestUnsent().Truncate(time.Minute); age > 0 {
+		description["oldestUnsentSeconds"] = int(age.Seconds())
 	}
 	if status.Code != 0 {
 		description["lastDesiredVersion"] = version

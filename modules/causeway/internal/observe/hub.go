@@ -51,7 +51,8 @@ func newHub(register prometheus.Registerer) *Hub {
 		return g
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "causeway_hub_messages_refused_total", Help: "Messages that the hub refused for good, by condition.",
+		Name: "causeway_hub_messages_refused_total",
+		Help: "Messages in batches that the hub refused, by condition; what is sent again counts each time.",
 	}, []string{"condition"})
 	settle := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "causeway_hub_settle_latency_seconds", Buckets: latencies(),

@@ -22,8 +22,7 @@ type listenerVectors struct {
 }
 
 func newListenerVectors(register prometheus.Registerer) *listenerVectors {
-	counter := func(name, help string, more ...string) *prometheus.CounterVec {
-		labels := append([]string{"listener"}, more...)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 		register.MustRegister(v)
 		return v
@@ -32,21 +31,24 @@ func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 		links: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "causeway_links", Help: "Connections and UDP sessions that are open.",
 		}, []string{"listener"}),
-		opened:    counter("causeway_links_opened_total", "Connections and UDP sessions that were let in."),
-		closed:    counter("causeway_links_closed_total", "Links closed, by reason.", "reason"),
-		refused:   counter("causeway_links_refused_total", "Links and datagrams not let in, by reason.", "reason"),
-		bytesIn:   counter("causeway_received_bytes_total", "Bytes of frames received from devices."),
-		bytesOut:  counter("causeway_sent_bytes_total", "Bytes sent to devices."),
-		frames:    counter("causeway_frames_total", "Frames received from devices."),
-		malformed: counter("causeway_frames_malformed_total", "Frames that the codec could not decode."),
-		messages:  counter("causeway_messages_total", "Messages made of frames and handed to the hub's queue."),
-		datagrams: counter("causeway_datagrams_dropped_total", "Datagrams dropped because the gateway was busy."),
-		acks:      counter("causeway_acks_total", "Acknowledgements sent to devices."),
-		naks:      counter("causeway_naks_total", "Negative acknowledgements of messages that the hub refused."),
+		opened: counter("causeway_links_opened_total", "Connections and UDP sessions that were let in.", "listener"),
+		closed: counter("causeway_links_closed_total", "Links closed, by reason.", "listener", "reason"),
+		refused: counter("causeway_links_refused_total",
+			"Links and datagrams not let in, by reason.", "listener", "reason"),
+		bytesIn:   counter("causeway_received_bytes_total", "Bytes of frames received from devices.", "listener"),
+		bytesOut:  counter("causeway_sent_bytes_total", "Bytes sent to devices.", "listener"),
+		frames:    counter("causeway_frames_total", "Frames received from devices.", "listener"),
+		malformed: counter("causeway_frames_malformed_total", "Frames that the codec could not decode.", "listener"),
+		messages:  counter("causeway_messages_total", "Messages made of frames and handed to the hub's queue.", "listener"),
+		datagrams: counter("causeway_datagrams_dropped_total",
+			"Datagrams, and other messages that cannot wait, dropped because there was no room.", "listener", "reason"),
+		acks: counter("causeway_acks_total", "Acknowledgements sent to devices.", "listener"),
+		naks: counter("causeway_naks_total", "Negative acknowledgements of messages that the hub refused.", "listener"),
 		panics: counter("causeway_codec_failures_total",
-			"Failures of a codec itself (panic, budget), each of which closed a link."),
-		commands: counter("causeway_commands_total", "Commands to devices, by outcome.", "outcome"),
-		letters:  counter("causeway_dead_letters_total", "Frames and messages that became dead letters, by kind.", "kind"),
+			"Failures of a codec itself (panic, budget), each of which closed a link.", "listener"),
+		commands: counter("causeway_commands_total", "Commands to devices, by outcome.", "listener", "outcome"),
+		letters: counter("causeway_dead_letters_total",
+			"Frames and messages that became dead letters, by kind.", "listener", "kind"),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "causeway_ack_latency_seconds", Buckets: latencies(),
 			Help: "Time from a frame's arrival to its acknowledgement.",
@@ -73,10 +75,14 @@ func (v *listenerVectors) forget(name string) {
 type Listener struct {
 	Links                                                   prometheus.Gauge
 	LinksOpened, BytesIn, BytesOut, Frames, FramesMalformed prometheus.Counter
-	Messages, DatagramsDropped, Acks, Naks, CodecFailures   prometheus.Counter
+	Messages, Acks, Naks, CodecFailures                     prometheus.Counter
 	LinksClosed, LinksRefused, Commands, DeadLetters        *Counts
+	// DatagramsDropped are by reason.
+	DatagramsDropped *Counts
 	// AckLatency is in seconds.
 	AckLatency prometheus.Observer
+
+	latency prometheus.Metric // AckLatency
 }
 
 // Listener returns the metrics of a listener, the same ones for the same name
@@ -92,13 +98,14 @@ func (m *Metrics) Listener(name string) *Listener {
 			LinksOpened: v.opened.WithLabelValues(name),
 			BytesIn:     v.bytesIn.WithLabelValues(name), BytesOut: v.bytesOut.WithLabelValues(name),
 			Frames: v.frames.WithLabelValues(name), FramesMalformed: v.malformed.WithLabelValues(name),
-			Messages: v.messages.WithLabelValues(name), DatagramsDropped: v.datagrams.WithLabelValues(name),
+			Messages: v.messages.WithLabelValues(name), DatagramsDropped: newCounts(v.datagrams, name),
 			Acks: v.acks.WithLabelValues(name), Naks: v.naks.WithLabelValues(name),
 			CodecFailures: v.panics.WithLabelValues(name),
 			LinksClosed:   newCounts(v.closed, name), LinksRefused: newCounts(v.refused, name),
 			Commands: newCounts(v.commands, name), DeadLetters: newCounts(v.letters, name),
 			AckLatency: v.ack.WithLabelValues(name),
 		}
+		l.latency, _ = l.AckLatency.(prometheus.Metric) // every histogram is one
 		m.listeners[name] = l
 	}
 	return l

@@ -114,7 +114,27 @@ func (g *again) take(b []byte) error {
 	return nil
 }
 
+// add appends a message, or its parts where a session would cut it.
 func (g *again) add(from *codec.Message) error {
+	if err := g.envelope(from); err != nil {
+		return err
+	}
+	last := len(g.list) - 1
+	splitter, _ := g.dialogue.(codec.Splitter)
+	parts, err := g.profile.cut(splitter, from, &g.list[last])
+	if err != nil || parts == nil {
+		return err
+	}
+	g.list = g.list[:last]
+	for i := range parts {
+		if err := g.envelope(&parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *again) envelope(from *codec.Message) error {
 	var m message.Message
 	g.profile.envelope(&m, from, g.at)
 	m.Body = slices.Clone(m.Body)

@@ -16,6 +16,10 @@ import (
 // costs some 400 KiB.
 const exchangesWaiting = 2048
 
+// ErrOwed tells that too many of the link's acknowledgements wait for the
+// hub.
+var ErrOwed = fmt.Errorf("%d acknowledgements wait for the hub: %w", exchangesWaiting, message.ErrFull)
+
 // exchange is one acknowledgement that waits for its messages.
 type exchange struct {
 	acks     *acknowledgements
@@ -65,7 +69,15 @@ func (a *acknowledgements) push(e *exchange, left int, at time.Time) {
 	a.waiting++
 }
 
-// room waits until another exchange may be queued. It fails with message.ErrFull
+// expect adds messages to those that the exchange waits for, while its guard holds
+// it open.
+func (e *exchange) expect(more int) {
+	e.acks.mu.Lock()
+	defer e.acks.mu.Unlock()
+	e.left += more
+}
+
+// room waits until another exchange may be queued. It fails with ErrOwed
 // instead of waiting for the hasty, and with ctx's error.
 func (a *acknowledgements) room(ctx context.Context, hasty bool) error {
 	a.mu.Lock()
@@ -75,7 +87,7 @@ func (a *acknowledgements) room(ctx context.Context, hasty bool) error {
 	}
 	if hasty {
 		a.mu.Unlock()
-		return fmt.Errorf("%d acknowledgements wait for the hub: %w", exchangesWaiting, message.ErrFull)
+		return ErrOwed
 	}
 	if a.roomy == nil {
 		a.roomy = make(chan struct{})

@@ -116,7 +116,7 @@ func (l *lane) deliver(ctx context.Context, at time.Time) error {
 	if len(out.Ack) == 0 && len(out.Nak) == 0 {
 		return l.hand(ctx, &s.acks, at)
 	}
-	if err := s.acks.room(ctx, l.hasty); errors.Is(err, message.ErrFull) {
+	if err := s.acks.room(ctx, l.hasty); errors.Is(err, ErrOwed) {
 		s.fault(FaultDropped, err)
 		return nil // silence: a device that can will send again
 	} else if err != nil {
@@ -137,11 +137,12 @@ func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) 
 	s, out := l.session, &l.out
 	l.msgs = l.msgs[:0]
 	for i := range out.Messages {
-		if err := l.envelope(&out.Messages[i], at); err != nil {
-			last := len(l.msgs) - 1
-			s.report(Fault{Kind: FaultIdentity, Err: err, Message: &l.msgs[last]})
-			l.msgs = l.msgs[:last]
-			receipt.Settled(&handled{err})
+		m := &out.Messages[i]
+		if !l.add(m, receipt, at, 0) {
+			continue
+		}
+		if err := l.split(m, receipt, at); err != nil {
+			return err
 		}
 	}
 	if len(l.msgs) == 0 {
@@ -162,6 +163,20 @@ func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) 
 		return &ending{reason: "gateway-stopped"}
 	}
 	return nil
+}
+
+// add puts a message into l.msgs, under a number or the next one for 0. One whose
+// device may not speak here is reported and settled, and false.
+func (l *lane) add(m *codec.Message, receipt message.Receipt, at time.Time, seq uint64) bool {
+	err := l.envelope(m, at, seq)
+	if err == nil {
+		return true
+	}
+	last := len(l.msgs) - 1
+	l.session.report(Fault{Kind: FaultIdentity, Err: err, Message: &l.msgs[last]})
+	l.msgs = l.msgs[:last]
+	receipt.Settled(&handled{err})
+	return false
 }
 
 // stopped tells that a message was not taken because the link or the gateway ends.
@@ -226,7 +241,7 @@ func (l *lane) speaker(named string) (string, error) {
 
 // envelope puts a message into its envelope, the next of l.msgs. An error says that
 // its device may not speak here; the envelope is then without device and id.
-func (l *lane) envelope(m *codec.Message, at time.Time) error {
+func (l *lane) envelope(m *codec.Message, at time.Time, seq uint64) error {
 	s := l.session
 	if n := len(l.msgs); n < cap(l.msgs) {
 		l.msgs = l.msgs[:n+1]
@@ -239,7 +254,10 @@ func (l *lane) envelope(m *codec.Message, at time.Time) error {
 	if err != nil {
 		return err
 	}
-	e.Device, e.Epoch, e.Seq = device, s.epoch, s.seq.Add(1)
+	if seq == 0 {
+		seq = s.seq.Add(1)
+	}
+	e.Device, e.Epoch, e.Seq = device, s.epoch, seq
 	s.profile.Router.Apply(e)
 	return nil
 }

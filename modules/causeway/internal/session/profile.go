@@ -42,6 +42,9 @@ type Profile struct {
 	// the first identity or message; Idle is the longest time without a frame.
 	FrameBytes, LoginBytes int
 	LoginTime, Idle        time.Duration
+	// MessageBytes is the size of a message, properties included, from which a codec
+	// that can is asked to cut it; 0 for never.
+	MessageBytes int
 
 	Uplink   Uplink
 	Router   Router

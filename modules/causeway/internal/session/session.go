@@ -34,6 +34,7 @@ type Session struct {
 	dialogue  codec.Dialogue
 	commander codec.Commander
 	ticker    codec.Ticker
+	splitter  codec.Splitter
 
 	turn    sync.Mutex // one dialogue call at a time
 	main    *lane      // of the link's own goroutine; nil while the link rests, and between datagrams
@@ -67,6 +68,7 @@ func Begin(p *Profile, link Link) (*Session, error) {
 	s.dialogue = d
 	s.commander, _ = d.(codec.Commander)
 	s.ticker, _ = d.(codec.Ticker)
+	s.splitter, _ = d.(codec.Splitter)
 	p.Table.enter(s)
 	if p.Device != "" {
 		s.bind(p.Device)
@@ -130,7 +132,9 @@ func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	case err != nil:
 		l.out.Messages, l.out.Ack = l.out.Messages[:0], nil
 	}
-	if lerr := l.process(ctx, at); lerr != nil {
+	if lerr := l.process(ctx, at); errors.Is(lerr, codec.ErrBroken) {
+		return aboutFrame(lerr, b)
+	} else if lerr != nil {
 		return lerr
 	}
 	switch kind := kindOf(err); {

@@ -99,6 +99,17 @@ func add(out *codec.Outcome, device string, bodies []string) {
 	}
 }
 
+// SplitBody cuts after each plus.
+func (d *toyDialogue) SplitBody(m *codec.Message, _ int) (parts [][]byte) {
+	if strings.HasPrefix(string(m.Body), "!") {
+		panic("toy cannot cut")
+	}
+	for part := range strings.SplitAfterSeq(string(m.Body), "+") {
+		parts = append(parts, []byte(part))
+	}
+	return parts
+}
+
 func (d *toyDialogue) Command(c codec.Command, out *codec.Outcome) error {
 	switch c.Name {
 	case "ask":

@@ -30,6 +30,9 @@ func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
 	defer s.writing.Unlock()
 	need, err := s.measure(entries)
 	if err != nil {
+		if errors.Is(err, ErrTooLarge) {
+			s.noteFull(true)
+		}
 		return 0, err
 	}
 	if wait := time.Until(s.retry); wait > 0 {
@@ -41,6 +44,7 @@ func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
 			break
 		}
 	}
+	s.noteFull(errors.Is(err, ErrFull))
 	if errors.Is(err, ErrFull) {
 		return 0, fmt.Errorf("spool: %w: %d bytes", ErrFull, s.opts.Bytes)
 	}
@@ -54,6 +58,12 @@ func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
 	s.pause = 0
 	s.report(nil)
 	return first, nil
+}
+
+func (s *Spool) noteFull(full bool) {
+	s.mu.Lock()
+	s.stats.Full = full
+	s.mu.Unlock()
 }
 
 // measure returns how many bytes entries take in a segment, with frames and commit.

@@ -32,12 +32,16 @@ func TestBlockRefusesAtTheBoundUntilSomethingIsDelivered(t *testing.T) {
 	if !errors.Is(err, ErrFull) || disk.Used() > 4<<20 || int64(n)*350*170 < 3<<20 {
 		t.Fatalf("%d entries take %d bytes: %v", n, disk.Used(), err)
 	}
-	if s.Stats().Failed {
-		t.Error("a full spool is no failure")
+	if stats := s.Stats(); stats.Failed || !stats.Full {
+		t.Errorf("a full spool is no failure, and says so: %+v", stats)
 	}
 	mustFail(t, s, ErrFull)
 	for index := uint64(1); index <= 9; index++ {
 		s.Done(index)
+	}
+	s.sweep(false)
+	if s.Stats().Full {
+		t.Error("the spool says that it is full although room was made")
 	}
 	mustAppend(t, s, batch(0, 350, 170))
 	if stats := s.Stats(); stats.Dropped > 0 || stats.Entries != n-9+1 {
@@ -107,11 +111,14 @@ func TestAnAppendLargerThanTheSpoolIsRefusedForGood(t *testing.T) {
 		if _, err := s.Append([][][]byte{batch(0, 1, 1<<20)}); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("append gives %v", err)
 		}
-		if s.Stats().Entries != 1 {
+		if s.Stats().Entries != 1 || !s.Stats().Full {
 			t.Errorf("stats are %+v", s.Stats())
 		}
 		s.Done(1)
 		mustAppend(t, s, batch(0, 1, 900<<10)) // larger than a segment, and alone in the spool
+		if s.Stats().Full {
+			t.Error("the spool says that it is full although something was written")
+		}
 	}
 }
 

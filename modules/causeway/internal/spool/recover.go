@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
@@ -104,7 +105,9 @@ func (s *Spool) reportScan(sc *scan, emptyIsFine bool) {
 
 // resume takes up delivery at the head that the newest entries noted.
 func (s *Spool) resume(head uint64) {
+	now := time.Now()
 	for _, g := range s.segs {
+		g.anchor(now)
 		for at := range g.slots {
 			if sl := &g.slots[at]; g.base+uint64(at) < head && sl.state != slotDone {
 				sl.state = slotDone

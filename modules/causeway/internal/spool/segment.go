@@ -46,6 +46,12 @@ func (g *seg) timeOf(at int) time.Time {
 	return g.time.Add(time.Duration(g.slots[at].age) * time.Millisecond)
 }
 
+// anchor ties the times of a segment that an earlier life has written to now, which
+// runs on evenly, so that no step of the clock changes ages any more.
+func (g *seg) anchor(now time.Time) {
+	g.time = now.Add(-max(0, now.Round(0).Sub(g.time)))
+}
+
 // add notes an entry. One without records is done.
 func (g *seg) add(at, size int64, records int, when time.Time) {
 	if len(g.slots) == 0 {

@@ -102,7 +102,9 @@ type Stats struct {
 	Bytes            int64
 	// Disk is what the segment files take, reserved space included; the bound counts it.
 	Disk int64
-	// Oldest is when the oldest of them was written; zero when there is none.
+	// Oldest is when the oldest of them was written; zero when there is none. Its age
+	// does not jump with the clock: what an earlier life has written is as old as the
+	// clock said when the spool was opened, and never younger than that.
 	Oldest time.Time
 	// Dropped and Damaged count records given up since Open.
 	Dropped, Damaged uint64
@@ -110,6 +112,9 @@ type Stats struct {
 	// again until something is written.
 	Failed bool
 	Err    error
+	// Full tells that Append refused with ErrFull or ErrTooLarge, and that no room was
+	// made and nothing was written since.
+	Full bool
 }
 
 // Spool is a spool on disk. One goroutine may append, one read, and any ask for

@@ -98,6 +98,7 @@ func (s *Spool) remove(g *seg) error {
 	defer s.mu.Unlock()
 	s.segs = slices.DeleteFunc(s.segs, func(other *seg) bool { return other == g })
 	s.stats.Disk -= g.disk
+	s.stats.Full = false
 	return nil
 }
 

@@ -1,0 +1,183 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
+)
+
+// messageRoom is about what a message takes in the queue besides its body: its
+// envelope with some properties.
+const messageRoom = 384
+
+// errShareFull is why a listener's datagram is dropped while others are taken.
+var errShareFull = fmt.Errorf("the listener's share of the queue is full: %w", message.ErrFull)
+
+// share is the uplink of one listener: it bounds what the listener's devices have
+// handed over and what is not safe yet, so that one listener whose devices send more
+// than hub and disk take does not fill the queue of all. The outcome that reaches the
+// bound is still taken, whatever its size. Whoever waits is served in the order of
+// coming, and nobody passes those who wait.
+type share struct {
+	next session.Uplink
+	// full is called when somebody who cannot wait found no room.
+	full  func()
+	limit int
+
+	mu      sync.Mutex
+	held    int
+	waiters []*waiter // at most one for each link
+
+	loads sync.Pool // of *load
+}
+
+// waiter is an outcome that waits for room.
+type waiter struct {
+	bytes   int
+	granted chan struct{}
+}
+
+func newShare(next session.Uplink, limit int, full func()) *share {
+	return &share{next: next, limit: limit, full: full}
+}
+
+// Send implements session.Uplink.
+func (s *share) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
+	n := weigh(outcome)
+	if w := s.enter(n, true); w != nil {
+		if err := s.await(ctx, w); err != nil {
+			return err
+		}
+	}
+	l := s.load(n, len(outcome), r)
+	if err := s.next.Send(ctx, outcome, l); err != nil {
+		l.end() // nothing of it was taken
+		return err
+	}
+	return nil
+}
+
+// TrySend implements session.Uplink.
+func (s *share) TrySend(outcome []message.Message, r message.Receipt) error {
+	n := weigh(outcome)
+	if w := s.enter(n, false); w != nil {
+		s.full()
+		return errShareFull
+	}
+	l := s.load(n, len(outcome), r)
+	if err := s.next.TrySend(outcome, l); err != nil {
+		l.end()
+		return err
+	}
+	return nil
+}
+
+func weigh(outcome []message.Message) (n int) {
+	for i := range outcome {
+		n += len(outcome[i].Body) + messageRoom
+	}
+	return n
+}
+
+// enter takes room and returns nil, or returns who has to wait, queued if so wished.
+func (s *share) enter(n int, queue bool) *waiter {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held < s.limit && len(s.waiters) == 0 {
+		s.held += n
+		return nil
+	}
+	w := &waiter{bytes: n}
+	if queue {
+		w.granted = make(chan struct{})
+		s.waiters = append(s.waiters, w)
+	}
+	return w
+}
+
+// await waits until a waiter has its room, or ctx ends.
+func (s *share) await(ctx context.Context, w *waiter) error {
+	select {
+	case <-w.granted:
+		return nil
+	case <-ctx.Done():
+		s.abandon(w)
+		return ctx.Err()
+	}
+}
+
+// abandon takes a waiter out, or gives back what it was granted meanwhile.
+func (s *share) abandon(w *waiter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.waiters, w); i >= 0 {
+		s.waiters = slices.Delete(s.waiters, i, i+1)
+		return
+	}
+	s.release(w.bytes)
+}
+
+// release gives room back and lets in who waits, from three quarters on: otherwise
+// each settled message would wake one link for one message.
+func (s *share) release(n int) {
+	if s.held -= n; s.held > s.limit/4*3 {
+		return
+	}
+	granted := 0
+	for ; granted < len(s.waiters) && s.held < s.limit; granted++ {
+		w := s.waiters[granted]
+		s.waiters[granted] = nil
+		s.held += w.bytes
+		close(w.granted)
+	}
+	if s.waiters = s.waiters[granted:]; len(s.waiters) == 0 {
+		s.waiters = nil
+	}
+}
+
+// waiting tells how many links wait for room.
+func (s *share) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiters)
+}
+
+// load is the room that one outcome takes, and the receipt of its messages.
+type load struct {
+	share   *share
+	bytes   int
+	left    atomic.Int64 // messages that are not settled
+	receipt message.Receipt
+}
+
+func (s *share) load(bytes, messages int, r message.Receipt) *load {
+	l, _ := s.loads.Get().(*load)
+	if l == nil {
+		l = &load{share: s}
+	}
+	l.bytes, l.receipt = bytes, r
+	l.left.Store(int64(messages))
+	return l
+}
+
+// Settled implements message.Receipt. Room comes back with the last message.
+func (l *load) Settled(err error) {
+	l.receipt.Settled(err)
+	if l.left.Add(-1) == 0 {
+		l.end()
+	}
+}
+
+func (l *load) end() {
+	s, n := l.share, l.bytes
+	l.receipt = nil
+	s.loads.Put(l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release(n)
+}
