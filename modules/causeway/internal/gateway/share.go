@@ -29,8 +29,10 @@ type share struct {
 	full  func()
 	limit int
 
+	held   atomic.Int64 // bytes
+	queued atomic.Int64 // how many wait: while nobody does, no lock is taken
+
 	mu      sync.Mutex
-	held    int
 	waiters []*waiter // at most one for each link
 
 	loads sync.Pool // of *load
@@ -84,18 +86,35 @@ func weigh(outcome []message.Message) (n int) {
 	return n
 }
 
+// take takes room if there is some.
+func (s *share) take(n int) bool {
+	for {
+		held := s.held.Load()
+		if held >= int64(s.limit) {
+			return false
+		}
+		if s.held.CompareAndSwap(held, held+int64(n)) {
+			return true
+		}
+	}
+}
+
 // enter takes room and returns nil, or returns who has to wait, queued if so wished.
 func (s *share) enter(n int, queue bool) *waiter {
+	if s.queued.Load() == 0 && s.take(n) {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held < s.limit && len(s.waiters) == 0 {
-		s.held += n
+	if len(s.waiters) == 0 && s.take(n) {
 		return nil
 	}
 	w := &waiter{bytes: n}
 	if queue {
 		w.granted = make(chan struct{})
 		s.waiters = append(s.waiters, w)
+		s.queued.Store(int64(len(s.waiters)))
+		s.grant() // room that was given back before anybody was seen to wait
 	}
 	return w
 }
@@ -117,27 +136,38 @@ func (s *share) abandon(w *waiter) {
 	defer s.mu.Unlock()
 	if i := slices.Index(s.waiters, w); i >= 0 {
 		s.waiters = slices.Delete(s.waiters, i, i+1)
+		s.queued.Store(int64(len(s.waiters)))
 		return
 	}
-	s.release(w.bytes)
+	s.held.Add(-int64(w.bytes))
+	s.grant()
 }
 
-// release gives room back and lets in who waits, from three quarters on: otherwise
-// each settled message would wake one link for one message.
+// release gives room back.
 func (s *share) release(n int) {
-	if s.held -= n; s.held > s.limit/4*3 {
+	s.held.Add(-int64(n))
+	if s.queued.Load() > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.grant()
+	}
+}
+
+// grant lets in who waits, from three quarters on: otherwise each settled message would
+// wake one link for one message.
+func (s *share) grant() {
+	if s.held.Load() > int64(s.limit/4*3) {
 		return
 	}
 	granted := 0
-	for ; granted < len(s.waiters) && s.held < s.limit; granted++ {
-		w := s.waiters[granted]
+	for ; granted < len(s.waiters) && s.take(s.waiters[granted].bytes); granted++ {
+		close(s.waiters[granted].granted)
 		s.waiters[granted] = nil
-		s.held += w.bytes
-		close(w.granted)
 	}
 	if s.waiters = s.waiters[granted:]; len(s.waiters) == 0 {
 		s.waiters = nil
 	}
+	s.queued.Store(int64(len(s.waiters)))
 }
 
 // waiting tells how many links wait for room.
@@ -177,7 +207,5 @@ func (l *load) end() {
 	s, n := l.share, l.bytes
 	l.receipt = nil
 	s.loads.Put(l)
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.release(n)
 }

@@ -99,8 +99,8 @@ func TestAShareIsGivenInTheOrderOfComing(t *testing.T) {
 				held, last = held+n, max(last, n)
 			}
 			switch {
-			case held != s.held || len(queued) != len(s.waiters):
-				t.Fatalf("%d bytes are held and %d wait, want %d and %d", s.held, len(s.waiters), held, len(queued))
+			case int64(held) != s.held.Load() || len(queued) != len(s.waiters):
+				t.Fatalf("%d bytes are held and %d wait, want %d and %d", s.held.Load(), len(s.waiters), held, len(queued))
 			case held >= s.limit+last && held > 0:
 				t.Fatalf("%d bytes are held, the bound is %d", held, s.limit)
 			case held <= s.limit/4*3 && len(queued) > 0:
@@ -119,7 +119,7 @@ func TestAShareIsGivenInTheOrderOfComing(t *testing.T) {
 			},
 			"come in haste": func(t *rapid.T) {
 				n := rapid.IntRange(1, 600).Draw(t, "bytes")
-				room := s.held < s.limit && len(queued) == 0
+				room := s.held.Load() < int64(s.limit) && len(queued) == 0
 				if took := s.enter(n, false) == nil; took != room {
 					t.Fatalf("taken: %v, room: %v", took, room)
 				} else if took {
@@ -187,8 +187,8 @@ func TestNobodyWaitsForEver(t *testing.T) {
 		}
 		for up.settle() { //nolint:revive // the condition does it
 		}
-		if s.held != 0 || len(s.waiters) != 0 || heard.n != sent || sent == 0 {
-			t.Errorf("%d bytes are held, %d wait; %d of %d messages were settled", s.held, len(s.waiters), heard.n, sent)
+		if s.held.Load() != 0 || len(s.waiters) != 0 || heard.n != sent || sent == 0 {
+			t.Errorf("%d bytes are held, %d wait; %d of %d messages were settled", s.held.Load(), len(s.waiters), heard.n, sent)
 		}
 	})
 }
@@ -211,8 +211,8 @@ func TestAShareTellsWhoCannotWait(t *testing.T) {
 	if err := s.Send(t.Context(), outcomeOf(1), heard); !errors.Is(err, message.ErrClosed) {
 		t.Errorf("the uplink is closed, but %v", err)
 	}
-	if s.held != 0 || heard.n != 1 {
-		t.Errorf("%d bytes are held after failures, %d were settled", s.held, heard.n)
+	if s.held.Load() != 0 || heard.n != 1 {
+		t.Errorf("%d bytes are held after failures, %d were settled", s.held.Load(), heard.n)
 	}
 }
 

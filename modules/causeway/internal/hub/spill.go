@@ -46,7 +46,24 @@ const (
 	// spillRetry is the pause after the store failed: a full disk does not get free
 	// faster than that.
 	spillRetry = time.Second
+	// appendMost bounds what is written with one sync: less than the smallest spool, which
+	// then takes a part of the queue where it cannot take all of it.
+	appendMost = 512 << 10
 )
+
+// portion is how many of the entries are written with one sync.
+func (d *spill) portion(entries [][][]byte) int {
+	size := 0
+	for i, members := range entries {
+		for _, m := range members {
+			size += len(m)
+		}
+		if i > 0 && size > d.most {
+			return i
+		}
+	}
+	return len(entries)
+}
 
 // entry is a batch on disk that is in memory too: whole, or in the parts that were
 // split off it. All of it is of one lane. Guarded by Uplink.mu.
@@ -72,6 +89,7 @@ type spill struct {
 	retry    time.Time // nothing is written before
 	reread   time.Time // nothing is read before
 	wake     chan struct{}
+	most     int // appendMost, but in tests
 }
 
 // UseStore gives the uplink a disk, once. What the store holds from an earlier life
@@ -191,16 +209,17 @@ func (u *Uplink) enter(now time.Time) {
 		}
 	})
 	u.mu.Unlock()
-	if len(records) == 0 {
-		return
+	for len(records) > 0 {
+		n := u.disk.portion(records)
+		first, err := u.disk.store.Append(records[:n])
+		if err != nil {
+			u.failed(err)
+			u.retreat(entries)
+			return
+		}
+		u.secured(entries[:n], first)
+		entries, records = entries[n:], records[n:]
 	}
-	first, err := u.disk.store.Append(records)
-	if err != nil {
-		u.failed(err)
-		u.retreat(entries)
-		return
-	}
-	u.secured(entries, first)
 }
 
 // secured notes that entries are on disk and settles their messages, before they
@@ -280,12 +299,18 @@ func (u *Uplink) write() bool {
 	for i, b := range list {
 		records[i] = b.appendMembers(make([][]byte, 0, b.len()))
 	}
-	first, err := d.store.Append(records)
+	n := u.disk.portion(records)
+	first, err := d.store.Append(records[:n])
 	if err != nil {
 		u.failed(err)
+		n = 0
+	}
+	if n < len(list) {
 		u.mu.Lock()
-		d.aside, d.writing = append(list, d.aside...), nil
+		d.aside, d.writing = slices.Concat(list[n:], d.aside), list[:n]
 		u.mu.Unlock()
+	}
+	if list = list[:n]; n == 0 {
 		return false
 	}
 	for _, b := range list {

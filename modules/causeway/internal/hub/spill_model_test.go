@@ -108,6 +108,7 @@ type spillModel struct {
 	disk     *diskStore
 	opts     UplinkOptions
 	spill    SpillOptions
+	most     int
 	now      time.Time
 	there    bool
 	stored   bool // the uplink has its disk
@@ -142,6 +143,7 @@ func (m *spillModel) boot(late bool) {
 	m.life++
 	m.disk.reopen()
 	m.u = NewUplink(m.opts)
+	m.u.disk.most = m.most
 	m.there, m.flying, m.stored = false, nil, false
 	if first, last := m.disk.Bounds(); late && first <= last {
 		m.mixed = true
@@ -232,7 +234,7 @@ func (m *spillModel) Spill(t *rapid.T) {
 func (m *spillModel) meanwhile(t *rapid.T) {
 	for range rapid.IntRange(0, 4).Draw(t, "meanwhile") {
 		rapid.SampledFrom([]func(*rapid.T){
-			m.Send, m.Next, m.Accept, m.Refuse, m.RefuseForGood, m.Lose, m.Connect,
+			m.Send, m.Next, m.Accept, m.Refuse, m.RefuseForGood, m.Lose, m.Connect, seldom(m.Disk),
 		}).Draw(t, "what")(t)
 	}
 }
@@ -437,7 +439,7 @@ func (m *spillModel) settle(t *rapid.T) {
 		m.u.leave(m.now)
 		m.Next(t)
 		m.Accept(t)
-		if s := m.u.Stats(); !worked && len(m.flying) == 0 && s.Messages == 0 && m.u.disk.safe == 0 {
+		if !worked && len(m.flying) == 0 && m.u.Stats().Messages == 0 && !m.u.Left() {
 			return
 		}
 	}
@@ -475,6 +477,7 @@ func TestWhatDevicesWereToldIsDeliveredInOrderWhateverHappensToHubDiskAndProcess
 			disk:  newDiskStore(),
 			opts:  UplinkOptions{BatchBytes: rapid.IntRange(1, 900).Draw(t, "batch"), Window: 3, QueueBytes: 3000},
 			spill: SpillOptions{Always: rapid.Bool().Draw(t, "always")},
+			most:  rapid.IntRange(1, 2000).Draw(t, "most"),
 			now:   time.Now(), lives: map[string][]int{}, cloud: map[string][]int{}, gone: map[string]bool{},
 		}
 		m.boot(rapid.Bool().Draw(t, "late"))

@@ -112,7 +112,7 @@ type Uplink struct {
 func NewUplink(opts UplinkOptions) *Uplink {
 	opts.defaults()
 	u := &Uplink{opts: opts, wake: make(chan struct{}, 1)}
-	u.disk.wake = make(chan struct{}, 1)
+	u.disk.wake, u.disk.most = make(chan struct{}, 1), appendMost
 	u.disk.away = time.Now() // until a hub says that it is there
 	return u
 }
