@@ -87,6 +87,9 @@ func (s *Session) order(ctx context.Context, c codec.Command) error {
 func (s *Session) orderDialogue(c codec.Command) (err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if s.over {
+		return ErrGone
+	}
 	defer recovered(&err)
 	s.side.out.Reset()
 	return s.commander.Command(c, &s.side.out)

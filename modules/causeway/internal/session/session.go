@@ -36,6 +36,7 @@ type Session struct {
 	ticker    codec.Ticker
 
 	turn    sync.Mutex // one dialogue call at a time
+	over    bool       // the dialogue is closed; guarded by turn
 	main    lane       // of the link's own goroutine
 	side    lane       // of commands and ticks, guarded by sideMu
 	sideMu  sync.Mutex
@@ -190,10 +191,15 @@ func (s *Session) tick(ctx context.Context, now time.Time) {
 }
 
 func (s *Session) tickDialogue(now time.Time) (err error) {
-	s.turn.Lock()
-	defer s.turn.Unlock()
-	defer recovered(&err)
 	s.side.out.Reset()
+	if !s.turn.TryLock() {
+		return nil // a dialogue that is at work, in another process maybe, is not waited for either
+	}
+	defer s.turn.Unlock()
+	if s.over {
+		return nil
+	}
+	defer recovered(&err)
 	return s.ticker.Tick(now, &s.side.out)
 }
 
@@ -230,7 +236,18 @@ func (s *Session) End() {
 		close(s.gone)
 		s.profile.Table.leave(s)
 		s.pending.fail(ErrGone)
+		s.closeDialogue()
 	})
+}
+
+// closeDialogue tells the dialogue that its link is over, after the call it may be in.
+func (s *Session) closeDialogue() {
+	var err error // a panic at the end of a link has nobody left to cost
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	defer recovered(&err)
+	s.over = true
+	codec.Close(s.dialogue)
 }
 
 // Disconnect closes the link, for a reason that operators read.
