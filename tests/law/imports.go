@@ -28,6 +28,7 @@ var directions = []struct {
 	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
 	{causeway + "/codecs", leaves[:1]},
 	{rooms + "/plugin/rpc", []string{causeway + "/codec", causeway + "/kits/rpc/codecv1"}},
+	{rooms + "/plugin/exproto", []string{causeway + "/codec", rooms + "/plugin/rpc"}},
 	{rooms + "/plugin", leaves[:1]},
 	{causeway + "/kits", leaves[:1]},
 	{rooms + "/frame", leaves},

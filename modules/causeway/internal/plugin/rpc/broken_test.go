@@ -16,7 +16,7 @@ import (
 )
 
 // impatient is a deadline that a loaded machine keeps for what is answered at once.
-const impatient = 300 * time.Millisecond
+const impatient = time.Second
 
 func nothing() *codecv1.Answer {
 	return &codecv1.Answer{Kind: &codecv1.Answer_Outcome{Outcome: &codecv1.Outcome{}}}
@@ -33,13 +33,13 @@ func broken(t *testing.T, d codec.Dialogue, err error, want string) {
 	if !isBroken(err) || !strings.Contains(err.Error(), want) {
 		t.Fatalf("got %v, want a broken codec and %q", err, want)
 	}
-	began := time.Now()
-	if _, again := receive(d, []byte("x")); !isBroken(again) || time.Since(began) > impatient/2 {
-		t.Errorf("the next frame: %v after %v", again, time.Since(began))
+	if _, again := receive(d, []byte("x")); again == nil || again.Error() != err.Error() {
+		t.Errorf("the next frame: %v", again)
 	}
 }
 
 func TestASlowServerCostsTheLinkWhenTheDeadlineEnds(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	address := answering(t, func(s *codecv1.Step) *codecv1.Answer {
 		if string(s.GetReceive().GetData()) == "slow" {
@@ -51,13 +51,14 @@ func TestASlowServerCostsTheLinkWhenTheDeadlineEnds(t *testing.T) {
 	c := dial(t, Config{Endpoints: []string{address}, Deadline: impatient})
 	slow, quick := begin(t, c), begin(t, c)
 	_, err := receive(slow, []byte("slow"))
-	broken(t, slow, err, "no answer within 300ms")
+	broken(t, slow, err, "no answer within 1s")
 	if _, err := receive(quick, []byte("x")); err != nil {
 		t.Errorf("the other link: %v", err)
 	}
 }
 
 func TestAFullWindowIsToldOf(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	inside := make(chan struct{}, 1)
 	address := answering(t, func(s *codecv1.Step) *codecv1.Answer {
@@ -89,6 +90,7 @@ func TestAFullWindowIsToldOf(t *testing.T) {
 }
 
 func TestAServerThatVanishesCostsItsLinks(t *testing.T) {
+	t.Parallel()
 	address, stop := serve(t, kit.Server{Factory: acme.New, Framing: acmeFraming})
 	c := dial(t, Config{Endpoints: []string{address}, Deadline: impatient})
 	made, err := c.New(nil)
@@ -111,6 +113,7 @@ func TestAServerThatVanishesCostsItsLinks(t *testing.T) {
 }
 
 func TestAServerThatAcceptsAndSaysNothingIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

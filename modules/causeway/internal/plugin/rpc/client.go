@@ -43,17 +43,13 @@ func Dial(ctx context.Context, name string, config Config) (*Client, error) {
 	if err := config.complete(); err != nil {
 		return fail(err)
 	}
-	secure, err := config.TLS.credentials()
-	if err != nil {
-		return fail(err)
-	}
 	c := &Client{
 		name: name, config: config,
 		slots: make(chan struct{}, config.Window), bytes: semaphore.NewWeighted(int64(config.WindowBytes)),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	for _, address := range config.Endpoints {
-		e, err := newEndpoint(address, secure, config.AnswerBytes)
+		e, err := newEndpoint(address, config.TLS, config.AnswerBytes)
 		if err != nil {
 			return fail(errors.Join(err, c.Close()))
 		}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 )
@@ -38,13 +38,20 @@ type endpoint struct {
 	checked chan struct{} // closed after the first check
 }
 
-func newEndpoint(address string, secure credentials.TransportCredentials, answerBytes int) (*endpoint, error) {
+// Connect makes a connection to an endpoint, "host:port" or "unix:/path". It does not
+// wait for it, and connects again whenever it is lost. Answers over answerBytes are
+// errors. The caller closes it.
+func Connect(address string, secure *TLS, answerBytes int) (*grpc.ClientConn, error) {
+	creds, err := secure.credentials()
+	if err != nil {
+		return nil, err
+	}
 	target := address
-	if len(address) < 5 || address[:5] != "unix:" {
+	if !strings.HasPrefix(address, "unix:") {
 		target = "passthrough:///" + address // the dialer resolves the name, anew for each connection
 	}
 	conn, err := grpc.NewClient(target,
-		grpc.WithTransportCredentials(secure),
+		grpc.WithTransportCredentials(creds),
 		grpc.WithConnectParams(reconnect()),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithIdleTimeout(0), // the health check keeps it in use anyway
@@ -52,6 +59,14 @@ func newEndpoint(address string, secure credentials.TransportCredentials, answer
 	)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", address, err)
+	}
+	return conn, nil
+}
+
+func newEndpoint(address string, secure *TLS, answerBytes int) (*endpoint, error) {
+	conn, err := Connect(address, secure, answerBytes)
+	if err != nil {
+		return nil, err
 	}
 	return &endpoint{
 		address: address, conn: conn, err: errUnchecked,
@@ -64,7 +79,7 @@ func (e *endpoint) watch(ctx context.Context, every, patience time.Duration) {
 	pause := time.NewTicker(every)
 	defer pause.Stop()
 	for first := true; ctx.Err() == nil; first = false {
-		e.set(e.check(ctx, patience))
+		e.set(Healthy(ctx, e.conn, patience))
 		if first {
 			close(e.checked)
 		}
@@ -76,11 +91,12 @@ func (e *endpoint) watch(ctx context.Context, every, patience time.Duration) {
 	}
 }
 
-// check asks once. An endpoint without the health service is well when it answers.
-func (e *endpoint) check(ctx context.Context, patience time.Duration) error {
+// Healthy asks once whether a process is well, by the health service of gRPC. One
+// that does not have the service is well when it answers.
+func Healthy(ctx context.Context, conn grpc.ClientConnInterface, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	answer, err := healthpb.NewHealthClient(e.conn).Check(ctx, &healthpb.HealthCheckRequest{})
+	answer, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
 	switch {
 	case status.Code(err) == codes.Unimplemented:
 		return nil

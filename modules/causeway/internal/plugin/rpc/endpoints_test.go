@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -60,7 +61,7 @@ func ask(t *testing.T, made codec.Codec) string {
 func TestLinksGoToHealthyEndpointsInTurnAndStayThere(t *testing.T) {
 	one, _ := serve(t, kit.Server{Factory: named("one")})
 	two, stopTwo := serve(t, kit.Server{Factory: named("two")})
-	c := dial(t, Config{Endpoints: []string{one, two}, Health: impatient / 10})
+	c := dial(t, Config{Endpoints: []string{one, two}, Health: 30 * time.Millisecond})
 	made, err := c.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +113,7 @@ func TestAnEndpointThatIsNotServingGetsNoNewLinks(t *testing.T) {
 	go func() { served <- g.Serve(l) }()
 	t.Cleanup(func() { g.Stop(); <-served })
 
-	c := dial(t, Config{Endpoints: []string{l.Addr().String()}, Health: impatient / 10})
+	c := dial(t, Config{Endpoints: []string{l.Addr().String()}, Health: 30 * time.Millisecond})
 	made, err := c.New(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -77,6 +77,7 @@ func write(t *testing.T, name, kind string, der []byte) string {
 }
 
 func TestBothSidesAreVerifiedByTLS(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	_, _, cert, key := certificate(t, ca, "plugin")
 	pair, err := tls.LoadX509KeyPair(cert, key)
