@@ -55,7 +55,7 @@ var directions = []struct {
 var testsKnow = []string{
 	causeway + "/codec/codectest", rooms + "/listen", rooms + "/frame",
 	rooms + "/session", rooms + "/route", rooms + "/spool", causeway + "/codecs/json", causeway + "/codecs/teltonika",
-	rooms + "/plugin/acme", causeway + "/kits/rpc",
+	rooms + "/plugin/acme", causeway + "/kits/rpc", rooms + "/message",
 }
 
 // importDirection holds the arrows of the design: uplink and downlink meet in
