@@ -35,9 +35,10 @@ type Config struct {
 
 // ServerTLS names PEM files.
 type ServerTLS struct {
-	Certificate, Key string
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
 	// ClientCA, when not empty, verifies handlers; without it anyone may call.
-	ClientCA string
+	ClientCA string `json:"clientCa"`
 }
 
 const (

@@ -3,6 +3,7 @@ package exproto
 import (
 	"errors"
 	"net/netip"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -214,6 +215,31 @@ func TestConfigurationsThatCannotBe(t *testing.T) {
 			if a != nil {
 				_ = a.Close()
 			}
+		}
+	}
+}
+
+func TestSettingsBecomeAConfig(t *testing.T) {
+	got, err := ParseConfig([]byte(`{
+		"handler": "a:1", "handlerTls": {"ca": "b"}, "listen": "c:2",
+		"listenTls": {"certificate": "d", "key": "e", "clientCa": "f"}, "deadlineMilliseconds": 5, "window": 6}`))
+	want := Config{
+		Handler: "a:1", HandlerTLS: &rpc.TLS{CA: "b"}, Listen: "c:2",
+		ListenTLS: &ServerTLS{Certificate: "d", Key: "e", ClientCA: "f"}, Deadline: 5 * time.Millisecond, Window: 6,
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for raw, pointer := range map[string]string{
+		`{"listen": "a:1"}`:  "/handler",
+		`{"handler": "a:1"}`: "/listen",
+		`{"handler": "a:1", "listen": "a:1", "window": -1}`:           "/window",
+		`{"handler": "a:1", "listen": "a:1", "speed": 1}`:             "/speed",
+		`{"handler": "a", "listen": "b", "deadlineMilliseconds": -1}`: "/deadlineMilliseconds",
+	} {
+		_, err := ParseConfig([]byte(raw))
+		if got, ok := errors.AsType[*codec.OptionError](err); !ok || got.Pointer != pointer {
+			t.Errorf("%s: %v", raw, err)
 		}
 	}
 }

@@ -42,12 +42,13 @@ type Config struct {
 // TLS says how endpoints are verified, and how this side shows who it is.
 type TLS struct {
 	// CA is a file of PEM certificates; empty for those of the system.
-	CA string
+	CA string `json:"ca"`
 	// Certificate and Key are PEM files; both empty for none.
-	Certificate, Key string
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
 	// ServerName is the name that the certificate has to be for; empty for the host of
 	// the endpoint.
-	ServerName string
+	ServerName string `json:"serverName"`
 }
 
 // Cutter cuts a stream into frames, with the contract of codec.Framer.
