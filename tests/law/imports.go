@@ -28,9 +28,10 @@ var directions = []struct {
 	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
 	{causeway + "/codecs", leaves[:1]},
 	{rooms + "/plugin/rpc", []string{causeway + "/codec", causeway + "/kits/rpc/codecv1"}},
+	{rooms + "/plugin/acme/server", []string{rooms + "/plugin/acme", causeway + "/kits/rpc"}},
 	{rooms + "/plugin/exproto", []string{causeway + "/codec", rooms + "/plugin/rpc"}},
 	{rooms + "/plugin", leaves[:1]},
-	{causeway + "/kits", leaves[:1]},
+	{causeway + "/kits", append(leaves[:1:1], causeway+"/kits")},
 	{rooms + "/frame", leaves},
 	{rooms + "/route", leaves},
 	{rooms + "/spool", leaves},
@@ -56,6 +57,7 @@ var testsKnow = []string{
 	causeway + "/codec/codectest", rooms + "/listen", rooms + "/frame",
 	rooms + "/session", rooms + "/route", rooms + "/spool", causeway + "/codecs/json", causeway + "/codecs/teltonika",
 	rooms + "/plugin/acme", causeway + "/kits/rpc", rooms + "/message",
+	rooms + "/plugin/rpc",
 }
 
 // importDirection holds the arrows of the design: uplink and downlink meet in
