@@ -13,9 +13,8 @@ import (
 )
 
 const (
-	// maxMessages bounds the messages of one outcome, which are much larger in memory
-	// than an empty one is on the wire.
-	maxMessages = 4096
+	// maxMessages bounds the messages of one outcome, which travel in one batch.
+	maxMessages = 1024
 	// maxText bounds what a plugin says about a failure, which is logged.
 	maxText = 4096
 )

@@ -29,7 +29,7 @@ type Config struct {
 	// Window and WindowBytes bound the steps in flight, over all links: 256 steps and
 	// 32 MiB by default.
 	Window, WindowBytes int
-	// AnswerBytes bounds one answer, 4 MiB by default.
+	// AnswerBytes bounds one answer, 1 MiB by default.
 	AnswerBytes int
 	// Health is how often each endpoint is asked whether it is well: every second by
 	// default.
@@ -63,7 +63,7 @@ const (
 	maxDeadline        = time.Minute
 	defaultWindow      = 256      // far more than a server of a few cores works on at once
 	defaultWindowBytes = 32 << 20 // room for two frames of the longest kind, 16 MiB
-	defaultAnswerBytes = 4 << 20  // a full window of answers of this size is what a gateway may have to hold
+	defaultAnswerBytes = 1 << 20  // four times what the hub takes in one message
 	defaultHealth      = time.Second
 )
 

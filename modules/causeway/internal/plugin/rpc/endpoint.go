@@ -55,7 +55,7 @@ func Connect(address string, secure *TLS, answerBytes int) (*grpc.ClientConn, er
 		grpc.WithConnectParams(reconnect()),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithIdleTimeout(0), // the health check keeps it in use anyway
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerBytes)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerBytes), grpc.ForceCodecV2(newBounded())),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", address, err)

@@ -23,7 +23,7 @@ type settings struct {
 //	{
 //	  "endpoints": ["meter-1:7000", "unix:/run/meter.sock"],
 //	  "tls": {"ca": "/certs/ca.pem", "certificate": "/certs/me.pem", "key": "/certs/me.key", "serverName": "meter"},
-//	  "deadlineMilliseconds": 2000, "window": 256, "windowBytes": 33554432, "answerBytes": 4194304,
+//	  "deadlineMilliseconds": 2000, "window": 256, "windowBytes": 33554432, "answerBytes": 1048576,
 //	  "healthMilliseconds": 1000
 //	}
 //

@@ -1233,7 +1233,7 @@ type Outcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The device names itself for this link.
 	Identity *Identity `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
-	// What the device said, in order; at most 4096.
+	// What the device said, in order; at most 1024.
 	Messages []*Message `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty"`
 	// Written to the device at once.
 	Reply []byte `protobuf:"bytes,3,opt,name=reply,proto3" json:"reply,omitempty"`
