@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 
+	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -68,7 +69,10 @@ func Listen(ctx context.Context, name string, config Config) (*Adapter, error) {
 	}
 	a.ctx, a.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	pb.RegisterConnectionAdapterServer(a.server, &service{adapter: a})
-	a.tasks.Go(func() { _ = a.server.Serve(l) }) // it ends by Stop, or with the socket, which every call then shows
+	a.tasks.Go(func() {
+		// It ends by Stop, or with the socket, which every turn then shows.
+		_ = a.server.Serve(netutil.LimitListener(l, maxConnections))
+	})
 	return a, nil
 }
 

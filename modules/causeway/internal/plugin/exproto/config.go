@@ -49,8 +49,10 @@ const (
 	tickPatience = 500 * time.Millisecond
 	// maxAnswer bounds what the handler returns: nothing, on success.
 	maxAnswer = 64 << 10
-	// maxCalls bounds the calls of the handler that are served at once.
-	maxCalls = 1024
+	// maxConnections and maxCalls bound what a handler's processes may open, each
+	// connection with so many calls at once.
+	maxConnections = 64
+	maxCalls       = 1024
 )
 
 func (c *Config) complete() error {

@@ -22,7 +22,8 @@ type settings struct {
 //
 //	{
 //	  "handler": "handler:9001", "handlerTls": {"ca": "/certs/ca.pem"},
-//	  "listen": "0.0.0.0:9100", "listenTls": {"certificate": "/certs/me.pem", "key": "/certs/me.key", "clientCa": "/certs/ca.pem"},
+//	  "listen": "0.0.0.0:9100",
+//	  "listenTls": {"certificate": "/certs/me.pem", "key": "/certs/me.key", "clientCa": "/certs/ca.pem"},
 //	  "deadlineMilliseconds": 2000, "window": 256
 //	}
 //

@@ -49,8 +49,8 @@ func ParseConfig(raw json.RawMessage) (Config, error) {
 			return Config{}, codec.Optionf(n.pointer, "got %d, allowed are 1 and more", n.value)
 		}
 	}
-	if most := maxDeadline.Milliseconds(); s.DeadlineMilliseconds > most {
-		return Config{}, codec.Optionf("/deadlineMilliseconds", "got %d, at most %d are allowed", s.DeadlineMilliseconds, most)
+	if got, most := s.DeadlineMilliseconds, maxDeadline.Milliseconds(); got > most {
+		return Config{}, codec.Optionf("/deadlineMilliseconds", "got %d, at most %d are allowed", got, most)
 	}
 	return Config{
 		Endpoints: s.Endpoints, TLS: s.TLS, Deadline: time.Duration(s.DeadlineMilliseconds) * time.Millisecond,

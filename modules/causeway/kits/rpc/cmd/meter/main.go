@@ -1,4 +1,4 @@
-// Command example serves the codec of the Brook water meter, see docs/codecs/rpc.md.
+// Command meter serves the codec of the Brook water meter, see docs/codecs/rpc.md.
 package main
 
 import (

@@ -23,7 +23,7 @@ import (
 var endpoint = flag.String("endpoint", "", "host:port of a server to try")
 
 // page is the guide whose examples this package proves.
-const page = "../../../../../docs/codecs/rpc.md"
+const page = "../../../../../../docs/codecs/rpc.md"
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -78,7 +78,7 @@ func TestTheGuideComesTrueOverTheWire(t *testing.T) {
 
 func TestTheGuideShowsTheseFiles(t *testing.T) {
 	shown := fenced(t, "go")
-	for _, name := range []string{"main.go", "example_test.go"} {
+	for _, name := range []string{"main.go", "main_test.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

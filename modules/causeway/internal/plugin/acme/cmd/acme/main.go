@@ -1,4 +1,4 @@
-// Command server serves the acme codec over gRPC, so that it can be compared and
+// Command acme serves the acme codec over gRPC, so that it can be compared and
 // measured as a process of its own. It prints the address that it listens on.
 package main
 
