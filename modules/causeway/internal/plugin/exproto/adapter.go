@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
@@ -33,6 +34,8 @@ type Adapter struct {
 	ctx    context.Context //nolint:containedctx // the life of the adapter
 	cancel context.CancelCauseFunc
 	tasks  sync.WaitGroup
+
+	rested atomic.Int64 // UnixNano until which ticks do not call the handler
 
 	mu     sync.Mutex
 	conns  map[string]*conn // by their names

@@ -45,8 +45,10 @@ const (
 	defaultDeadline = 2 * time.Second
 	maxDeadline     = time.Minute
 	defaultWindow   = 256 // more than a handler of a few cores works on at once
-	// tickPatience bounds what a tick may take: one goroutine ticks all links of the gateway.
+	// One goroutine ticks all links of the gateway, so a tick has little time, and after
+	// one that was late the handler is not called by ticks for a while.
 	tickPatience = 500 * time.Millisecond
+	tickRest     = 10 * tickPatience
 	// maxAnswer bounds what the handler returns: nothing, on success.
 	maxAnswer = 64 << 10
 	// maxConnections and maxCalls bound what a handler's processes may open, each

@@ -122,22 +122,36 @@ func (d *dialogue) Tick(now time.Time, out *codec.Outcome) error {
 	if d.heard.IsZero() {
 		d.heard = now
 	}
-	patience := min(tickPatience, d.adapter.config.Deadline)
-	if d.conn != nil {
-		if silent := d.conn.keepalive(); silent > 0 && now.Sub(d.heard) > silent+silent/2 {
-			return d.timeout(patience, out)
-		}
-		if d.broken == nil {
-			d.conn.collect(out, d.options)
-		}
+	resting := time.Now().UnixNano() < d.adapter.rested.Load()
+	switch {
+	case d.broken != nil:
 		return d.broken
+	case d.conn == nil && !resting:
+		return d.tickTurn(out, func(context.Context) error { return nil })
+	case d.conn == nil:
+		return nil
 	}
-	return d.turn(patience, out, func(context.Context) error { return nil })
+	if silent := d.conn.keepalive(); silent > 0 && now.Sub(d.heard) > silent+silent/2 && !resting {
+		return d.timeout(out)
+	}
+	d.conn.collect(out, d.options)
+	return nil
+}
+
+// tickTurn is a turn that must not take long.
+func (d *dialogue) tickTurn(out *codec.Outcome, call func(context.Context) error) error {
+	patience := min(tickPatience, d.adapter.config.Deadline)
+	began := time.Now()
+	err := d.turn(patience, out, call)
+	if err != nil && time.Since(began) >= patience {
+		d.adapter.rested.Store(time.Now().Add(tickRest).UnixNano())
+	}
+	return err
 }
 
 // timeout tells the handler that the device is silent, and ends the link as EMQX does.
-func (d *dialogue) timeout(patience time.Duration, out *codec.Outcome) error {
-	err := d.turn(patience, out, func(ctx context.Context) error {
+func (d *dialogue) timeout(out *codec.Outcome) error {
+	err := d.tickTurn(out, func(ctx context.Context) error {
 		_, err := d.adapter.handler.OnTimerTimeout(ctx, &pb.TimerTimeoutRequest{
 			Conn: d.conn.id, Type: pb.TimerType_KEEPALIVE,
 		})

@@ -167,6 +167,26 @@ func TestAHandlerThatFailsCostsTheLink(t *testing.T) {
 	}
 }
 
+func TestAHandlerThatIsLateForATickIsNotCalledByTicksForAWhile(t *testing.T) {
+	a, h, _ := start(t, Config{})
+	d := begin(t, a, "", codec.Peer{Transport: "tcp"})
+	if _, err := say(d, "keepalive 10\nmute"); err != nil {
+		t.Fatal(err)
+	}
+	var out codec.Outcome
+	silent := time.Unix(2000, 0)
+	if err := d.(codec.Ticker).Tick(silent, &out); !errors.Is(err, codec.ErrBroken) {
+		t.Fatalf("got %v", err)
+	}
+	other := begin(t, a, "", codec.Peer{Transport: "tcp"})
+	if err := other.(codec.Ticker).Tick(silent, &out); err != nil || len(h.created) != 1 {
+		t.Errorf("%v, %d links were told of", err, len(h.created))
+	}
+	if out, err := say(other, "ping"); err != nil || string(out.Ack) != "pong\n" {
+		t.Errorf("bytes of another link: %q, %v", out.Ack, err)
+	}
+}
+
 func TestManyLinksAtOnce(t *testing.T) {
 	a, h, _ := start(t, Config{Window: 8})
 	made, err := a.New(nil)

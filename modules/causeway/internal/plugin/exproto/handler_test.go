@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ type lines struct {
 	later   sync.WaitGroup
 	release chan struct{} // a slow turn waits for it
 	once    sync.Once
+	mute    atomic.Bool // timers are not answered
 }
 
 // free lets what waits go on.
@@ -101,6 +103,8 @@ func (h *lines) line(ctx context.Context, conn string, words []string) error {
 		})
 	case "fail":
 		return fmt.Errorf("no such table")
+	case "mute":
+		h.mute.Store(true)
 	case "hang":
 		<-h.release
 	}
@@ -108,6 +112,9 @@ func (h *lines) line(ctx context.Context, conn string, words []string) error {
 }
 
 func (h *lines) OnTimerTimeout(ctx context.Context, r *pb.TimerTimeoutRequest) (*pb.EmptySuccess, error) {
+	if h.mute.Load() {
+		<-h.release
+	}
 	h.send(ctx, r.GetConn(), "too silent")
 	return &pb.EmptySuccess{}, nil
 }

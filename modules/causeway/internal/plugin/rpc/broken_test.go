@@ -57,6 +57,33 @@ func TestASlowServerCostsTheLinkWhenTheDeadlineEnds(t *testing.T) {
 	}
 }
 
+func TestAnEndpointWhoseTickIsLateGetsNoneForAWhile(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	address := answering(t, func(s *codecv1.Step) *codecv1.Answer {
+		if s.GetTick() != nil {
+			<-release
+		}
+		return nothing()
+	})
+	t.Cleanup(func() { close(release) })
+	c := dial(t, Config{Endpoints: []string{address}})
+	first, second := begin(t, c), begin(t, c)
+	var out codec.Outcome
+	err := first.(codec.Ticker).Tick(time.Now(), &out)
+	broken(t, first, err, "no answer within 500ms")
+	if err := second.(codec.Ticker).Tick(time.Now(), &out); err != nil {
+		t.Errorf("the tick of another link: %v", err)
+	}
+	if _, err := receive(second, nil); err != nil {
+		t.Errorf("a frame of another link: %v", err)
+	}
+	c.endpoints[0].rested.Store(0)
+	if err := second.(codec.Ticker).Tick(time.Now(), &out); !isBroken(err) {
+		t.Errorf("a tick after the rest: %v", err)
+	}
+}
+
 func TestAFullWindowIsToldOf(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

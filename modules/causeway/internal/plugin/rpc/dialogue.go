@@ -17,8 +17,13 @@ import (
 // errLate ends a call whose answer did not come in time.
 var errLate = errors.New("late")
 
-// tickPatience bounds a tick: one goroutine ticks all links of the gateway.
-const tickPatience = 500 * time.Millisecond
+// One goroutine ticks all links of the gateway, so a tick has little time, and after
+// one that was late an endpoint gets none for a while: whatever it does, and however
+// many links it has, it takes a tenth of that goroutine's time at most.
+const (
+	tickPatience = 500 * time.Millisecond
+	tickRest     = 10 * tickPatience
+)
 
 // dialogue is one call on one endpoint. It implements every add-on but the Framer.
 type dialogue struct {
@@ -144,12 +149,16 @@ func (d *dialogue) Command(c codec.Command, out *codec.Outcome) error {
 
 // Tick implements codec.Ticker. Where the plugin wants none it costs nothing.
 func (d *dialogue) Tick(now time.Time, out *codec.Outcome) error {
-	if !d.manifest.GetTicks() {
+	if !d.manifest.GetTicks() || d.endpoint.resting() {
 		return nil
 	}
-	return d.outcome(&codecv1.Step{Kind: &codecv1.Step_Tick{
+	err := d.outcome(&codecv1.Step{Kind: &codecv1.Step_Tick{
 		Tick: &codecv1.Tick{Now: timestamppb.New(now)},
 	}}, 0, min(tickPatience, d.client.config.Deadline), out)
+	if errors.Is(context.Cause(d.ctx), errLate) {
+		d.endpoint.rest()
+	}
+	return err
 }
 
 // Resume implements codec.Resumer.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -32,6 +33,7 @@ type endpoint struct {
 	address string
 	conn    *grpc.ClientConn
 	doubted chan struct{} // cap 1: asks for a check now
+	rested  atomic.Int64  // UnixNano until which it gets no ticks
 
 	mu      sync.Mutex
 	err     error         // nil when it is healthy
@@ -54,6 +56,7 @@ func Connect(address string, secure *TLS, answerBytes int) (*grpc.ClientConn, er
 		grpc.WithTransportCredentials(creds),
 		grpc.WithConnectParams(reconnect()),
 		grpc.WithDisableServiceConfig(),
+		grpc.WithNoProxy(),      // the plugin is near, and a proxy for the internet is no place for devices' data
 		grpc.WithIdleTimeout(0), // the health check keeps it in use anyway
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerBytes), grpc.ForceCodecV2(newBounded())),
 	)
@@ -129,3 +132,8 @@ func (e *endpoint) doubt() {
 	default:
 	}
 }
+
+// rest keeps ticks away for a while.
+func (e *endpoint) rest() { e.rested.Store(time.Now().Add(tickRest).UnixNano()) }
+
+func (e *endpoint) resting() bool { return time.Now().UnixNano() < e.rested.Load() }

@@ -592,7 +592,7 @@ type Manifest struct {
 	// meant: what the codec answers is written as it is.
 	Framing string `protobuf:"bytes,1,opt,name=framing,proto3" json:"framing,omitempty"`
 	// The codec cuts the stream itself, by Split. Only when there is no framing. With
-	// neither of them frames are lines of text.
+	// neither of them frames are lines of text, and answers get the end of a line.
 	Split         bool `protobuf:"varint,2,opt,name=split,proto3" json:"split,omitempty"`
 	Commands      bool `protobuf:"varint,3,opt,name=commands,proto3" json:"commands,omitempty"` // Command is understood
 	Ticks         bool `protobuf:"varint,4,opt,name=ticks,proto3" json:"ticks,omitempty"`       // Tick is wanted, about once a second
