@@ -27,7 +27,11 @@ var directions = []struct {
 	{rooms + "/message", nil},
 	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
 	{causeway + "/codecs", leaves[:1]},
+	{rooms + "/plugin/rpc", []string{causeway + "/codec", causeway + "/kits/rpc/codecv1"}},
+	{rooms + "/plugin/acme/cmd", []string{rooms + "/plugin/acme", causeway + "/kits/rpc"}},
+	{rooms + "/plugin/exproto", []string{causeway + "/codec", rooms + "/plugin/rpc"}},
 	{rooms + "/plugin", leaves[:1]},
+	{causeway + "/kits", append(leaves[:1:1], causeway+"/kits")},
 	{rooms + "/frame", leaves},
 	{rooms + "/route", leaves},
 	{rooms + "/spool", leaves},
@@ -52,6 +56,8 @@ var directions = []struct {
 var testsKnow = []string{
 	causeway + "/codec/codectest", rooms + "/listen", rooms + "/frame",
 	rooms + "/session", rooms + "/route", rooms + "/spool", causeway + "/codecs/json", causeway + "/codecs/teltonika",
+	rooms + "/plugin/acme", causeway + "/kits/rpc", rooms + "/message",
+	rooms + "/plugin/rpc",
 }
 
 // importDirection holds the arrows of the design: uplink and downlink meet in
@@ -97,7 +103,8 @@ func under(folder, other string) bool {
 	return folder == other || strings.HasPrefix(folder, other+"/")
 }
 
-// owners says which packages of the gateway may import a library.
+// owners says which packages of the gateway may import a library; with several
+// lines for one library, each of them.
 var owners = []struct{ library, owner string }{
 	{"github.com/Azure/go-amqp", rooms + "/hub"},
 	{"github.com/amenzhinsky/iothub", rooms + "/hub"},
@@ -108,6 +115,8 @@ var owners = []struct{ library, owner string }{
 	{"go.etcd.io/bbolt", rooms + "/state"},
 	{"github.com/dop251/goja", rooms + "/plugin"},
 	{"github.com/tetratelabs/wazero", rooms + "/plugin"},
+	{"google.golang.org/grpc", rooms + "/plugin"},
+	{"google.golang.org/grpc", causeway + "/kits"},
 }
 
 // banned are imports that no file outside tests may have, with the reason.
@@ -125,13 +134,12 @@ func libraryOwner(t *Tree) []Fault {
 	for _, src := range t.goes {
 		for _, spec := range src.AST.Imports {
 			name := importPath(spec.Path.Value)
-			for _, o := range owners {
-				if under(src.Dir, causeway) && under(name, o.library) && !under(src.Dir, o.owner) {
-					faults = append(faults, Fault{src.Path, src.Line(spec), o.library + " belongs to " + o.owner})
-				}
+			if library, owner := foreignTo(src.Dir, name); library != "" {
+				faults = append(faults, Fault{src.Path, src.Line(spec), library + " belongs to " + owner})
 			}
 			why, no := banned[name]
-			if no && !src.Test && !strings.HasPrefix(src.Dir, "tests/") && !strings.HasSuffix(src.Dir, "test") {
+			aside := src.Test || strings.HasPrefix(src.Dir, "tests/") || strings.HasSuffix(src.Dir, "test")
+			if no && !aside && !src.Generated {
 				faults = append(faults, Fault{src.Path, src.Line(spec), name + ": " + why})
 			}
 			foreign := strings.Contains(name, ".") && !strings.HasPrefix(name, house)
@@ -141,6 +149,21 @@ func libraryOwner(t *Tree) []Fault {
 		}
 	}
 	return faults
+}
+
+// foreignTo returns the library, and its first owner, when a folder of the gateway is
+// none of the owners of what it imports.
+func foreignTo(dir, name string) (library, owner string) {
+	for _, o := range owners {
+		switch {
+		case !under(dir, causeway) || !under(name, o.library):
+		case under(dir, o.owner):
+			return "", ""
+		case library == "":
+			library, owner = o.library, o.owner
+		}
+	}
+	return library, owner
 }
 
 func importPath(literal string) string {

@@ -114,6 +114,21 @@ type Splitter interface {
 	SplitBody(m *Message, limit int) [][]byte
 }
 
+// Closer is the add-on of a dialogue that holds something besides memory, a call to
+// another process for one.
+type Closer interface {
+	// Close is the last call of a dialogue: its link is over, or it was begun to ask
+	// what it can do. The error is not looked at.
+	Close() error
+}
+
+// Close closes a dialogue where it is a [Closer].
+func Close(d Dialogue) {
+	if c, ok := d.(Closer); ok {
+		_ = c.Close() // as its contract says
+	}
+}
+
 // Field is one named byte range of a frame.
 type Field struct {
 	Offset, Len int

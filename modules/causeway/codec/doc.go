@@ -22,7 +22,8 @@
 // when the link begins: [Framer] cuts the byte stream itself, [Commander] turns a
 // command into bytes, [Ticker] is called as time passes, [Resumer] decodes frames
 // of an earlier link again, [Splitter] cuts a message that is too large for the
-// hub, [Explainer] names the parts of a frame for people.
+// hub, [Explainer] names the parts of a frame for people, [Closer] hears that the
+// link is over.
 //
 // # What the outcome promises
 //

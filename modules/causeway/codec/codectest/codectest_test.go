@@ -74,6 +74,8 @@ func (*sound) Explain(f []byte) []codec.Field { return []codec.Field{{Len: len(f
 
 func TestSoundCodecPasses(t *testing.T) { Run(t, newSound, "testdata") }
 
+func TestSoundCodecReplays(t *testing.T) { Replay(t, newSound, "testdata") }
+
 func FuzzSoundCodec(f *testing.F) { Fuzz(f, newSound, "testdata") }
 
 func TestUpdateWritesWhatTheCodecDoes(t *testing.T) {

@@ -22,10 +22,12 @@ func Fuzz(f *testing.F, factory codec.Factory, dir string) {
 	}
 	f.Fuzz(func(t *testing.T, i uint, input []byte, size uint8) {
 		s := *all[i%uint(len(all))]
-		c, err := factory(s.options)
+		made, err := factory(s.options)
 		if err != nil {
 			t.Fatalf("options: %v", err)
 		}
+		c := &opened{Codec: made}
+		defer c.closeAll()
 		l, err := s.begin(c)
 		if err != nil {
 			t.Fatal(err)

@@ -65,10 +65,12 @@ func playExample(t *testing.T, factory codec.Factory, listener *listenerDoc, dia
 	if err := s.dialogue(dialogue); err != nil {
 		t.Fatal(err)
 	}
-	c, err := factory(listener.Options)
+	made, err := factory(listener.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := &opened{Codec: made}
+	defer c.closeAll()
 	got, _, err := s.play(c, nil)
 	if err != nil {
 		t.Fatal(err)

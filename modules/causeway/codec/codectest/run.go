@@ -44,10 +44,11 @@ func Run(t *testing.T, factory codec.Factory, dir string) {
 	for _, s := range all {
 		t.Run(strings.TrimSuffix(filepath.Base(s.path), ".txtar"), func(t *testing.T) {
 			goroutines := runtime.NumGoroutine()
-			c, err := factory(s.options)
+			made, err := factory(s.options)
 			if err != nil {
 				t.Fatalf("options: %v", err)
 			}
+			c := &opened{Codec: made}
 			got, l, err := s.play(c, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -59,6 +60,7 @@ func Run(t *testing.T, factory codec.Factory, dir string) {
 			s.mutate(t, c, l.frames)
 			s.explain(t, c, l.frames)
 			s.budget(t, c)
+			c.closeAll()
 			noneLeft(t, goroutines)
 		})
 	}
@@ -201,8 +203,10 @@ func (s *script) mutate(t *testing.T, c codec.Codec, frames [][]byte) {
 }
 
 // survive plays the case with another i-th frame, which must not panic.
-func (s *script) survive(t *testing.T, c codec.Codec, i int, other []byte) {
+func (s *script) survive(t *testing.T, made codec.Codec, i int, other []byte) {
 	t.Helper()
+	c := &opened{Codec: made}
+	defer c.closeAll()
 	defer func() {
 		if v := recover(); v != nil {
 			t.Fatalf("frame %d as %s: panic: %v", i+1, hex.EncodeToString(other), v)

@@ -125,7 +125,9 @@ func framingOf(name string, l config.Listener, c codec.Codec) (*frame.Framing, e
 		if err != nil {
 			return nil, fmt.Errorf("the codec cannot begin: %w", err)
 		}
-		if _, own := probe.(codec.Framer); own {
+		_, own := probe.(codec.Framer)
+		codec.Close(probe)
+		if own {
 			return nil, nil
 		}
 		spec = json.RawMessage(`{"type":"line"}`)

@@ -112,6 +112,9 @@ func (s *Session) order(ctx context.Context, c codec.Command) error {
 func (s *Session) orderDialogue(c codec.Command, out *codec.Outcome) (err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if s.over {
+		return ErrGone
+	}
 	defer recovered(&err)
 	return s.commander.Command(c, out)
 }

@@ -37,6 +37,7 @@ type Session struct {
 	splitter  codec.Splitter
 
 	turn    sync.Mutex // one dialogue call at a time
+	over    bool       // the dialogue is closed; guarded by turn
 	main    *lane      // of the link's own goroutine; nil while the link rests, and between datagrams
 	speaks  speaking   // of the main lane
 	sideMu  sync.Mutex // one command or tick at a time
@@ -193,8 +194,13 @@ func (s *Session) tick(ctx context.Context, now time.Time) {
 }
 
 func (s *Session) tickDialogue(now time.Time, out *codec.Outcome) (err error) {
-	s.turn.Lock()
+	if !s.turn.TryLock() {
+		return nil // a dialogue that is at work, in another process maybe, is not waited for either
+	}
 	defer s.turn.Unlock()
+	if s.over {
+		return nil
+	}
 	defer recovered(&err)
 	return s.ticker.Tick(now, out)
 }
@@ -231,7 +237,18 @@ func (s *Session) End() {
 	s.gone.Do(func() {
 		s.profile.Table.leave(s)
 		s.pending.fail(ErrGone)
+		s.closeDialogue()
 	})
+}
+
+// closeDialogue tells the dialogue that its link is over, after the call it may be in.
+func (s *Session) closeDialogue() {
+	var err error // a panic at the end of a link has nobody left to cost
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	defer recovered(&err)
+	s.over = true
+	codec.Close(s.dialogue)
 }
 
 // Disconnect closes the link, for a reason that operators read.

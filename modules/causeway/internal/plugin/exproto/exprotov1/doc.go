@@ -1,0 +1,2 @@
+// Package exprotov1 is the wire contract of ExProto, generated from exproto.proto.
+package exprotov1
