@@ -33,7 +33,8 @@ type Again struct {
 // error as in a link.
 func (p *Profile) Decode(a Again) (list []message.Message, err error) {
 	defer recovered(&err)
-	d, err := p.Codec.Begin(a.Peer)
+	c, _ := p.inUse()
+	d, err := c.Begin(a.Peer)
 	if err != nil {
 		return nil, fmt.Errorf("begin %s dialogue: %w", p.CodecName, err)
 	}

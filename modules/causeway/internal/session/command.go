@@ -55,7 +55,7 @@ func (c *commands) ended() bool {
 // refusal. Errors are ctx's, ErrGone, errors.ErrUnsupported, the codec's kinds
 // and those of the link.
 func (s *Session) Command(ctx context.Context, name string, payload json.RawMessage) (codec.Result, error) {
-	if s.commander == nil {
+	if s.engaged.Load().commander == nil {
 		return codec.Result{}, fmt.Errorf("codec %s has no commands: %w", s.profile.CodecName, errors.ErrUnsupported)
 	}
 	slot, gone := s.pending.channels()
@@ -116,7 +116,11 @@ func (s *Session) orderDialogue(c codec.Command, out *codec.Outcome) (err error)
 		return ErrGone
 	}
 	defer recovered(&err)
-	return s.commander.Command(c, out)
+	commander := s.engaged.Load().commander
+	if commander == nil { // the codec was exchanged meanwhile
+		return fmt.Errorf("codec %s has no commands: %w", s.profile.CodecName, errors.ErrUnsupported)
+	}
+	return commander.Command(c, out)
 }
 
 // Raw writes bytes as they are. When await is set it returns a copy of the next
@@ -161,6 +165,13 @@ func (c *commands) expect() (string, chan codec.Result, error) {
 	answer := make(chan codec.Result, 1)
 	c.waiting[id] = answer
 	return id, answer, nil
+}
+
+// busy tells whether a command waits for its answer.
+func (c *commands) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waiting) > 0
 }
 
 func (c *commands) forget(id string) {

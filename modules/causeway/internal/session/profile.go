@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -51,6 +52,7 @@ type Profile struct {
 	Table    *Table
 	Observer Observer
 
+	swapped   atomic.Pointer[edition]
 	exchanges sync.Pool // of *exchange
 	lanes     sync.Pool // of *lane
 }

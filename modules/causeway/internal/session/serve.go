@@ -121,6 +121,7 @@ func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
 	}
 	arm(s.patience())
 	for draining.Err() == nil {
+		s.renew()
 		before, received := r.Consumed(), r.Received()
 		b, err := r.Next()
 		switch {
@@ -171,8 +172,8 @@ func (s *Session) cutting() (bufio.SplitFunc, frame.Options) {
 		opts.Window, opts.Gap = f.Window(), f.Gap
 		return f.Split, opts
 	}
-	if f, ok := s.dialogue.(codec.Framer); ok {
-		return func(data []byte, atEOF bool) (int, []byte, error) { return s.split(f, data, atEOF) }, opts
+	if s.engaged.Load().framer != nil {
+		return s.split, opts
 	}
 	return wholeLines, opts
 }
@@ -238,6 +239,7 @@ func (s *Session) Datagram(b []byte, at time.Time) {
 		s.giveLane(s.main)
 		s.main = nil
 	}()
+	s.renew()
 	framing := s.profile.Framing
 	if framing == nil || framing.Kind() == "datagram" {
 		if err := s.take(ctx, b, at); err != nil {

@@ -31,10 +31,7 @@ type Session struct {
 	epoch   uint64
 	seq     atomic.Uint64
 
-	dialogue  codec.Dialogue
-	commander codec.Commander
-	ticker    codec.Ticker
-	splitter  codec.Splitter
+	engaged atomic.Pointer[engagement] // written with turn held
 
 	turn    sync.Mutex // one dialogue call at a time
 	over    bool       // the dialogue is closed; guarded by turn
@@ -62,24 +59,16 @@ func Begin(p *Profile, link Link) (*Session, error) {
 	s.last.Store(s.began.UnixNano())
 	s.asked = s.began
 	s.acks.link, s.acks.profile = link, p
-	d, err := s.beginDialogue()
+	e, err := s.engage()
 	if err != nil {
-		return nil, fmt.Errorf("begin %s dialogue: %w", p.CodecName, err)
+		return nil, err
 	}
-	s.dialogue = d
-	s.commander, _ = d.(codec.Commander)
-	s.ticker, _ = d.(codec.Ticker)
-	s.splitter, _ = d.(codec.Splitter)
+	s.engaged.Store(e)
 	p.Table.enter(s)
 	if p.Device != "" {
 		s.bind(p.Device)
 	}
 	return s, nil
-}
-
-func (s *Session) beginDialogue() (d codec.Dialogue, err error) {
-	defer recovered(&err)
-	return s.profile.Codec.Begin(s.link.Peer())
 }
 
 // newEpoch is distinct for each session of a device, over restarts too: the time
@@ -102,17 +91,17 @@ func (s *Session) receive(f codec.Frame, out *codec.Outcome) (err error) {
 	defer s.turn.Unlock()
 	defer recovered(&err)
 	out.Reset()
-	return s.dialogue.Receive(f, out)
+	return s.engaged.Load().dialogue.Receive(f, out)
 }
 
 // split lets a dialogue that cuts the stream itself do so, in its turn. An error
 // of no kind ends the link as a protocol violation, since nothing tells where the
 // next frame begins.
-func (s *Session) split(f codec.Framer, data []byte, atEOF bool) (advance int, b []byte, err error) {
+func (s *Session) split(data []byte, atEOF bool) (advance int, b []byte, err error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	defer recovered(&err)
-	advance, b, err = f.Split(data, atEOF)
+	advance, b, err = s.engaged.Load().framer.Split(data, atEOF)
 	if err != nil && !errors.Is(err, codec.ErrProtocol) && !errors.Is(err, codec.ErrMalformed) {
 		err = fmt.Errorf("%w: %w", codec.ErrProtocol, err)
 	}
@@ -202,7 +191,10 @@ func (s *Session) tickDialogue(now time.Time, out *codec.Outcome) (err error) {
 		return nil
 	}
 	defer recovered(&err)
-	return s.ticker.Tick(now, out)
+	if t := s.engaged.Load().ticker; t != nil { // it was there when the table looked
+		return t.Tick(now, out)
+	}
+	return nil
 }
 
 // fail reports why a session ends and closes its link: at once, or when the
@@ -243,12 +235,10 @@ func (s *Session) End() {
 
 // closeDialogue tells the dialogue that its link is over, after the call it may be in.
 func (s *Session) closeDialogue() {
-	var err error // a panic at the end of a link has nobody left to cost
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	defer recovered(&err)
 	s.over = true
-	codec.Close(s.dialogue)
+	s.release(s.engaged.Load())
 }
 
 // Disconnect closes the link, for a reason that operators read.

@@ -69,11 +69,12 @@ func (p *Profile) cut(
 // place. They all count for the acknowledgement of the whole.
 func (l *lane) split(whole *codec.Message, receipt message.Receipt, at time.Time) error {
 	s, last := l.session, len(l.msgs)-1
-	if s.splitter == nil {
+	splitter := s.engaged.Load().splitter
+	if splitter == nil {
 		return nil
 	}
 	s.turn.Lock()
-	parts, err := s.profile.cut(s.splitter, whole, &l.msgs[last])
+	parts, err := s.profile.cut(splitter, whole, &l.msgs[last])
 	s.turn.Unlock()
 	if err != nil || parts == nil {
 		return err

@@ -132,7 +132,7 @@ func (t *Table) ticking() (list []*Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for s := range t.sessions {
-		if s.ticker != nil {
+		if s.engaged.Load().ticker != nil {
 			list = append(list, s)
 		}
 	}
