@@ -64,8 +64,26 @@ func (d *Document) faults() []Fault {
 			}
 		}
 	}
+	for name, c := range d.Codecs {
+		faults = c.faults(name, faults)
+	}
 	for name, r := range d.Routes {
 		faults = r.faults(name, faults)
+	}
+	return faults
+}
+
+func (c Codec) faults(name string, faults []Fault) []Fault {
+	wrong := func(key, message string) { faults = append(faults, Fault{Pointer("codecs", name, key), message}) }
+	switch {
+	case c.Remote() && (c.Source != "" || c.SHA256 != ""):
+		wrong("source", "is there, but kind is "+c.Kind+", which has settings instead")
+	case c.Remote() && len(c.Settings) == 0:
+		wrong("settings", "is missing, which kind "+c.Kind+" needs")
+	case !c.Remote() && len(c.Settings) > 0:
+		wrong("settings", "is there, but kind is "+c.Kind+", which has a source instead")
+	case !c.Remote() && c.Source == "":
+		wrong("source", "is missing, which kind "+c.Kind+" needs")
 	}
 	return faults
 }

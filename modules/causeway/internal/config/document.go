@@ -14,6 +14,7 @@ import (
 type Document struct {
 	SchemaVersion string              `json:"schemaVersion"`
 	Listeners     map[string]Listener `json:"listeners"`
+	Codecs        map[string]Codec    `json:"codecs"`
 	Routes        map[string]Route    `json:"routes"`
 	Devices       map[string]Device   `json:"devices"`
 	Limits        Limits              `json:"limits"`
@@ -116,6 +117,21 @@ type Route struct {
 	Order      int               `json:"order"`
 	Properties map[string]string `json:"properties"`
 }
+
+// Codec is a codec that is not built in; its name is the key in the document.
+type Codec struct {
+	// Kind is "layout", "js", "wasm", "rpc" or "exproto".
+	Kind string `json:"kind"`
+	// Source is a URL, set exactly for the first three; it is not judged yet.
+	Source string `json:"source,omitempty"`
+	// SHA256 is in lower-case hexadecimal, or empty.
+	SHA256 string `json:"sha256,omitempty"`
+	// Settings is a JSON object in canonical form, set exactly for the last two.
+	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// Remote tells whether the codec is another process.
+func (c Codec) Remote() bool { return c.Kind == "rpc" || c.Kind == "exproto" }
 
 // Device is what the twin says of one device.
 type Device struct {

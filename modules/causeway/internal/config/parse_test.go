@@ -29,6 +29,7 @@ func TestAnEmptyTwinIsACompleteDocumentWithoutListeners(t *testing.T) {
 		want := &Document{
 			SchemaVersion: "1.0",
 			Listeners:     map[string]Listener{},
+			Codecs:        map[string]Codec{},
 			Routes:        map[string]Route{},
 			Devices:       map[string]Device{},
 			Limits:        Limits{Connections: 10000, QueuedCommands: 1000},
