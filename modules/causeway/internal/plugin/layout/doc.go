@@ -1,0 +1,2 @@
+// Package layout compiles layouts.
+package layout
