@@ -13,12 +13,17 @@ type member struct {
 	key      []byte
 	e        expr
 	decimals int
+	// slot is that of a plain field, or -1.
+	slot int
 	// unit is `,"unit":"..."}` where the value is written with its unit.
 	unit []byte
 }
 
 func memberOf(name string, e expr, decimals int, units bool) member {
-	m := member{key: append(append([]byte{','}, quoted(name)...), ':'), e: e, decimals: decimals}
+	m := member{key: append(append([]byte{','}, quoted(name)...), ':'), e: e, decimals: decimals, slot: -1}
+	if e.field != nil {
+		m.slot = e.field.slot
+	}
 	if units && e.field != nil && e.field.unit != "" {
 		m.unit = append(append([]byte(`,"unit":`), quoted(e.field.unit)...), '}')
 	}
@@ -28,26 +33,28 @@ func memberOf(name string, e expr, decimals int, units bool) member {
 // object appends an object. Fields that the frame does not have are left out.
 func (r *run) object(dst []byte, members []member) []byte {
 	dst = append(dst, '{')
-	first := true
+	comma := 1 // the first member has none
 	for i := range members {
 		m := &members[i]
-		if f := m.e.field; f != nil && r.cells[f.slot].def == nil {
-			continue
+		var c *cell
+		if m.slot >= 0 {
+			if c = &r.cells[m.slot]; c.def == nil {
+				continue
+			}
 		}
-		key := m.key
-		if first {
-			key, first = key[1:], false
-		}
-		dst = append(dst, key...)
+		dst = append(dst, m.key[comma:]...)
+		comma = 0
 		if m.unit != nil {
 			dst = append(dst, `{"value":`...)
 		}
-		if f := m.e.field; f != nil {
-			dst = r.cells[f.slot].appendJSON(dst)
+		if c != nil {
+			dst = c.appendJSON(dst)
 		} else {
 			dst = r.appendJSON(dst, &m.e, m.decimals)
 		}
-		dst = append(dst, m.unit...)
+		if m.unit != nil {
+			dst = append(dst, m.unit...)
+		}
 	}
 	return append(dst, '}')
 }
@@ -111,8 +118,8 @@ func (m *messageSpec) emit(r *run) error {
 
 // string is the value of an expression as a string that outlives the frame.
 func (r *run) string(e *expr) string {
-	if e.literal != nil {
-		return *e.literal
+	if e.word != nil {
+		return e.word(r)
 	}
 	if e.field != nil && e.field.enum != nil {
 		if c := &r.cells[e.field.slot]; c.def != nil {

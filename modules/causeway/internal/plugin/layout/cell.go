@@ -14,6 +14,7 @@ type form uint8
 
 const (
 	formInt     form = iota // n
+	formEnum                // n, by its name
 	formUint                // n, as 64 bits without a sign
 	formDecimal             // n, scaled exactly
 	formRatio               // n, scaled by a quotient
@@ -113,18 +114,18 @@ func (c *cell) float() float64 {
 
 // appendJSON appends the value.
 func (c *cell) appendJSON(dst []byte) []byte {
-	d := c.def
-	if d.enumJSON != nil {
-		if name, ok := d.enumJSON[c.n]; ok {
-			return append(dst, name...)
-		}
-	}
-	switch d.form {
+	switch c.def.form {
+	case formInt:
+		return strconv.AppendInt(dst, c.n, 10)
 	case formText:
 		return value.AppendString(dst, c.b)
 	case formTime:
 		dst = append(dst, '"')
 		return append(appendTime(dst, c.n), '"')
+	case formEnum:
+		if name, ok := c.def.enumJSON[c.n]; ok {
+			return append(dst, name...)
+		}
 	}
 	return c.appendPlain(dst)
 }
@@ -132,12 +133,12 @@ func (c *cell) appendJSON(dst []byte) []byte {
 // appendPlain appends the value without the quotes of JSON.
 func (c *cell) appendPlain(dst []byte) []byte {
 	d := c.def
-	if d.enum != nil {
+	switch d.form {
+	case formEnum:
 		if name, ok := d.enum[c.n]; ok {
 			return append(dst, name...)
 		}
-	}
-	switch d.form {
+		return strconv.AppendInt(dst, c.n, 10)
 	case formInt:
 		return strconv.AppendInt(dst, c.n, 10)
 	case formUint:
@@ -152,7 +153,10 @@ func (c *cell) appendPlain(dst []byte) []byte {
 	case formFloat32:
 		return appendFloat(dst, c.f, d.decimals, 32)
 	case formBool:
-		return strconv.AppendBool(dst, c.n != 0)
+		if c.n != 0 {
+			return append(dst, "true"...)
+		}
+		return append(dst, "false"...)
 	case formTime:
 		return appendTime(dst, c.n)
 	}
@@ -161,25 +165,34 @@ func (c *cell) appendPlain(dst []byte) []byte {
 
 // appendDecimal appends v/10^places without trailing zeros.
 func appendDecimal(dst []byte, v int64, places uint8) []byte {
-	for places > 0 && v%10 == 0 {
-		v /= 10
+	n := uint64(v)
+	if v < 0 {
+		n = -n
+		dst = append(dst, '-')
+	}
+	for places > 0 && n%10 == 0 {
+		n /= 10
 		places--
 	}
-	if v < 0 {
-		dst = append(dst, '-')
-		v = -v
-	}
-	p := pow10(places)
-	dst = strconv.AppendInt(dst, v/p, 10)
 	if places == 0 {
-		return dst
+		return strconv.AppendUint(dst, n, 10)
 	}
-	dst = append(dst, ".000000000"[:places+1]...)
-	for i, rest := len(dst)-1, v%p; rest > 0; i-- {
-		dst[i] = byte('0' + rest%10)
-		rest /= 10
+	var digits [24]byte
+	at := len(digits)
+	for range places {
+		at--
+		digits[at] = byte('0' + n%10)
+		n /= 10
 	}
-	return dst
+	at--
+	digits[at] = '.'
+	for {
+		at--
+		digits[at] = byte('0' + n%10)
+		if n /= 10; n == 0 {
+			return append(dst, digits[at:]...)
+		}
+	}
 }
 
 // appendFloat appends a number as encoding/json does, rounded unless decimals is

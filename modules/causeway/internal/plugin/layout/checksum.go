@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"slices"
 	"strings"
@@ -87,11 +88,17 @@ func algorithmOf(name string) (algorithm, bool) {
 }
 
 func xor(b []byte) uint64 {
-	var x byte
-	for _, c := range b {
-		x ^= c
+	var x uint64
+	for ; len(b) >= 8; b = b[8:] {
+		x ^= binary.LittleEndian.Uint64(b)
 	}
-	return uint64(x)
+	x ^= x >> 32
+	x ^= x >> 16
+	x ^= x >> 8
+	for _, c := range b {
+		x ^= uint64(c)
+	}
+	return x & 0xff
 }
 
 func sum(b []byte) uint64 {

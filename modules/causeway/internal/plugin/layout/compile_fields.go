@@ -68,7 +68,7 @@ func (c *compiler) fields(n *yaml.Node, what string) ([]step, int) {
 	if l.used > 0 && c.fault == nil {
 		c.fail(elements[len(elements)-1], "the bit fields have %d bits together, want a multiple of 8", l.used)
 	}
-	return l.steps, l.size
+	return fuse(l.steps), l.size
 }
 
 // field compiles one element of a list.

@@ -15,6 +15,8 @@ type messageType struct {
 	// needsLogin refuses it before the device has named itself.
 	needsLogin bool
 	steps      []step
+	// from and to are its slots.
+	from, to int
 	// strict refuses bytes that no field describes.
 	strict  bool
 	scope   *scope
@@ -39,7 +41,7 @@ const keysOfMessage = "about is needs_login extra fields login message reply ack
 func (c *compiler) compileMessage(e entry) {
 	o := c.object(e.value, "message "+e.name, keysOfMessage)
 	m := &messageType{name: c.name(e.key, "message"), strict: true}
-	m.scope = c.enter()
+	m.scope, m.from = c.enter(), c.l.slots
 	defer c.leave()
 	if n := o.get("needs_login"); n != nil {
 		m.needsLogin = c.boolean(n, "needs_login")
@@ -70,6 +72,7 @@ func (c *compiler) compileMessage(e entry) {
 	if n := o.get("close"); n != nil {
 		m.closing = c.text(n, "close")
 	}
+	m.to = c.l.slots
 	c.l.messages = append(c.l.messages, m)
 	c.choose(o, e, m)
 }
@@ -109,6 +112,9 @@ func (c *compiler) chooseOne(v *yaml.Node, m *messageType) {
 		c.fail(v, "is: %s is that of message %s", v.Value, c.l.ints[number].name)
 	}
 	c.l.ints[number] = m
+	if number >= 0 && number < int64(len(c.l.small)) {
+		c.l.small[number] = m
+	}
 }
 
 func (c *compiler) compileLogin(n *yaml.Node) *login {

@@ -105,6 +105,9 @@ func (c *compiler) repeat(l *list, o object) {
 		s.steps, size = inner.steps, inner.size
 	}
 	s.to = c.l.slots
+	if certain(s.steps) {
+		s.to = s.from
+	}
 	s.members = c.visible(s.f.inner, false)
 	c.leave()
 	if times < 0 || size < 0 {

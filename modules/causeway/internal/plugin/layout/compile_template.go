@@ -52,6 +52,11 @@ func (c *compiler) template(n *yaml.Node, what string) *template {
 	} else {
 		c.filled(t, n, what)
 	}
+	for i, p := range t.parts {
+		if _, ok := p.(later); ok {
+			t.later = append(t.later, i)
+		}
+	}
 	t.device = c.device
 	c.device = seen
 	if len(t.parts) > maxParts {
@@ -231,7 +236,8 @@ func (c *compiler) valued(o object) part {
 	switch {
 	case isInt && width%8 == 0:
 		c.only(o, "part", "name about type value endian")
-		return &intPart{e: c.integral(value), word: word{width / 8, little}, signed: signed, name: label}
+		p := &intPart{e: c.integral(value), word: word{width / 8, little}, signed: signed, name: label}
+		return c.constant(value, p)
 	case name == "f32" || name == "f64":
 		c.only(o, "part", "name about type value endian")
 		return &floatPart{e: c.expr(value, "value", typeFloat).f, word: word{map[string]int{"f32": 4, "f64": 8}[name], little}}
@@ -261,6 +267,18 @@ func (c *compiler) valued(o object) part {
 	}
 	c.fail(o.get("type"), "type: got %q, allowed are u8 to u64, i8 to i64, f32, f64, bcd, digits, text, time", name)
 	return fixedPart(nil)
+}
+
+// constant writes a number of the layout once and for all.
+func (c *compiler) constant(n *yaml.Node, p *intPart) part {
+	e := c.expr(n, "value")
+	if e.constant == nil {
+		return p
+	}
+	if !fits(*e.constant, 8*p.word.size, p.signed) {
+		c.fail(n, "value: %d does not fit into %d bytes", *e.constant, p.word.size)
+	}
+	return fixedPart(p.word.append(nil, uint64(*e.constant)))
 }
 
 // integral is an expression whose value is rounded to an integer.

@@ -23,17 +23,21 @@ type compiled struct {
 	name string
 	// slots are the cells of a run; the first are those of the parameters.
 	slots, parameters int
-	counters          []counter
-	framing           *framing
-	headSteps, tail   []step
-	tailSize          int
-	on                *expr
-	messages          []*messageType
-	ints              map[int64]*messageType
-	texts             map[string]*messageType
-	other             *messageType
-	identity          *expr
-	commands          map[string]*command
+	// common are the slots up to the first message type's.
+	common          int
+	counters        []counter
+	framing         *framing
+	headSteps, tail []step
+	tailSize        int
+	on              *expr
+	messages        []*messageType
+	// small are the message types of the discriminators 0 to 255, ints those of the others.
+	small    [256]*messageType
+	ints     map[int64]*messageType
+	texts    map[string]*messageType
+	other    *messageType
+	identity *expr
+	commands map[string]*command
 }
 
 // counter is a number that each use moves on.
@@ -320,6 +324,7 @@ func (c *compiler) naming(o object, f *field) {
 	if o.has("scale") || o.has("offset") {
 		c.fail(n, "enum: a number with names has no scale")
 	}
+	f.form = formEnum
 	f.enum, f.enumJSON = map[int64]string{}, map[int64][]byte{}
 	for _, e := range c.entries(n, "enum") {
 		number, err := strconv.ParseInt(e.name, 0, 64)

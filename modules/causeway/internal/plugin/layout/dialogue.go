@@ -119,16 +119,7 @@ func (r *run) head() (*messageType, error) {
 		}
 		r.pos, r.end = at, r.end-l.tailSize
 	}
-	m := l.other
-	if l.on != nil {
-		if l.on.t == typeText {
-			if found := l.texts[string(l.on.s(r))]; found != nil {
-				m = found
-			}
-		} else if found := l.ints[l.on.i(r)]; found != nil {
-			m = found
-		}
-	}
+	m := l.choose(r)
 	switch {
 	case r.fault != nil:
 		return nil, r.fault
@@ -138,8 +129,29 @@ func (r *run) head() (*messageType, error) {
 	return m, nil
 }
 
+// choose returns the message type of the frame, or nil.
+func (l *compiled) choose(r *run) *messageType {
+	var m *messageType
+	switch {
+	case l.on == nil:
+	case l.on.t == typeText:
+		m = l.texts[string(l.on.s(r))]
+	default:
+		if v := l.on.i(r); uint64(v) < uint64(len(l.small)) {
+			m = l.small[v]
+		} else {
+			m = l.ints[v]
+		}
+	}
+	if m == nil {
+		m = l.other
+	}
+	return m
+}
+
 // body decodes the fields of a message type.
 func (r *run) body(m *messageType) error {
+	r.forget(m.from, m.to)
 	if err := r.steps(m.steps); err != nil {
 		return err
 	}

@@ -31,15 +31,19 @@ type expr struct {
 	s func(*run) []byte
 	// literal is set for text that is written in the layout.
 	literal *string
+	// constant is set for an integer that is written in the layout.
+	constant *int64
+	// word is set where the value is always a text of the layout.
+	word func(*run) string
 	// field is set for a plain name of a field, which renders itself.
 	field *field
 }
 
-func intOf(v int64) expr { return expr{t: typeInt, i: func(*run) int64 { return v }} }
+func intOf(v int64) expr { return expr{t: typeInt, i: func(*run) int64 { return v }, constant: &v} }
 
 func textOf(text string) expr {
 	b := []byte(text)
-	return expr{t: typeText, literal: &text, s: func(*run) []byte { return b }}
+	return expr{t: typeText, literal: &text, s: func(*run) []byte { return b }, word: func(*run) string { return text }}
 }
 
 // reference is a field's value in expressions.
@@ -95,8 +99,12 @@ func choose(cond, yes, no expr) (expr, error) {
 	if yes.t != no.t || yes.t == typeNone {
 		return expr{}, fmt.Errorf("behind ? stand %s and %s", yes.t, no.t)
 	}
+	var word func(*run) string
+	if no.word != nil {
+		word = pick(cond.b, yes.word, no.word)
+	}
 	return expr{
-		t: yes.t,
+		t: yes.t, word: word,
 		i: pick(cond.b, yes.i, no.i), f: pick(cond.b, yes.f, no.f), b: pick(cond.b, yes.b, no.b), s: pick(cond.b, yes.s, no.s),
 	}, nil
 }

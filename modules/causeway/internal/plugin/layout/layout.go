@@ -127,6 +127,7 @@ func (c *compiler) receiving(o object, root *yaml.Node) {
 	if len(entries) == 0 || len(entries) > maxList {
 		c.fail(n, "messages: has %d members, want 1 to %d", len(entries), maxList)
 	}
+	c.l.common = c.l.slots
 	for _, e := range entries {
 		if c.fault == nil {
 			c.compileMessage(e)

@@ -61,7 +61,7 @@ func (r *run) begin(f []byte, at int64) {
 	r.frame, r.pos, r.end, r.now = f, 0, len(f), at
 	r.json, r.aux, r.fault, r.index = r.json[:0], r.aux[:0], nil, 0
 	r.budget = baseBudget + budgetPerByte*len(f)
-	r.forget(r.layout.parameters, len(r.cells))
+	r.forget(r.layout.parameters, r.layout.common) // those of a message type when it is known
 }
 
 // forget empties the cells from a slot up to another.

@@ -18,6 +18,8 @@ type template struct {
 	// when is a condition, or nil.
 	when  func(*run) bool
 	parts []part
+	// later are the parts that are lengths and sums.
+	later []int
 	// framed says that the layout's framing goes around the bytes.
 	framed bool
 	// device says that the device of the link has to be known.
@@ -46,7 +48,9 @@ func (t *template) build(r *run, dst []byte) ([]byte, error) {
 	body := len(dst)
 	var err error
 	for i, p := range t.parts {
-		r.marks[i] = len(dst) - body
+		if t.later != nil {
+			r.marks[i] = len(dst) - body
+		}
 		if dst, err = p.put(r, dst); err != nil {
 			return dst[:start], err
 		}
@@ -55,10 +59,8 @@ func (t *template) build(r *run, dst []byte) ([]byte, error) {
 		}
 	}
 	r.marks[len(t.parts)] = len(dst) - body
-	for i, p := range t.parts {
-		if l, ok := p.(later); ok {
-			l.fill(r, dst[body:], r.marks[i])
-		}
+	for _, i := range t.later {
+		t.parts[i].(later).fill(r, dst[body:], r.marks[i])
 	}
 	if r.fault != nil {
 		return dst[:start], r.fault
@@ -112,6 +114,12 @@ func (p *intPart) put(r *run, dst []byte) ([]byte, error) {
 }
 
 func (w word) append(dst []byte, v uint64) []byte {
+	switch {
+	case w.size == 1:
+		return append(dst, byte(v))
+	case w.size == 2 && !w.little:
+		return append(dst, byte(v>>8), byte(v))
+	}
 	from := len(dst)
 	for range w.size {
 		dst = append(dst, 0)
