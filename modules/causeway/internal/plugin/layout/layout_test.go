@@ -23,7 +23,7 @@ func load(tb testing.TB, name string) *Program {
 }
 
 func TestLayoutsConform(t *testing.T) {
-	for _, name := range []string{"acme"} {
+	for _, name := range layouts {
 		t.Run(name, func(t *testing.T) { codectest.Run(t, load(t, name).New, "testdata/"+name) })
 	}
 }
@@ -47,3 +47,6 @@ func copyCases(t *testing.T, from, to string) {
 		}
 	}
 }
+
+// layouts are those of testdata, each with a folder of cases.
+var layouts = []string{"acme", "gt06", "jt808", "meter", "modbus", "text", "tlv"}
