@@ -9,22 +9,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// keys that the elements of a list of fields may have.
-const (
-	keysOfAll   = "name about when hide"
-	keysOfTyped = keysOfAll + " unit type endian size prefix until until_hex scale offset decimals enum flags is check " +
-		"encoding trim format pattern zone epoch year invalid checksum from to"
-	keysOfValue  = keysOfAll + " unit value decimals"
-	keysOfSwitch = "about when switch cases else"
-	keysOfTLV    = "about when tlv cases else"
-	keysOfCheck  = "about when check error"
-	keysOfSplit  = "about when split fields"
-	keysOfPairs  = "about when pairs fields else"
-	keysOfMatch  = "about when match fields"
-	keysOfRepeat = keysOfAll + " repeat fields type endian scale offset decimals enum unit"
-	keysOfGroup  = keysOfAll + " fields size prefix"
-)
-
 // list is a list of fields being compiled.
 type list struct {
 	steps []step

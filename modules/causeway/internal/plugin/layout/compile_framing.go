@@ -9,7 +9,7 @@ import (
 // compileFraming reads how the stream is cut.
 func (c *compiler) compileFraming(n *yaml.Node) *framing {
 	f := &framing{limit: usualFrame}
-	o := c.object(n, "frame", "about type limit hex text crlf prefix offset size adjustment strip endian preset start end escape")
+	o := c.object(n, "frame", keysOfFrame)
 	if !o.has("type") {
 		c.fail(n, "frame: type is missing, want length, delimiter, line, delimited or fixed")
 		return f
@@ -92,7 +92,7 @@ func (c *compiler) delimitedFraming(o object, f *framing) {
 	if n == nil {
 		return
 	}
-	e := c.object(n, "escape", "byte xor map")
+	e := c.object(n, "escape", keysOfEscape)
 	switch {
 	case e.has("map") && !e.has("byte") && !e.has("xor"):
 		pairs := map[string]string{}

@@ -35,8 +35,6 @@ type login struct {
 	accept, refuse *template
 }
 
-const keysOfMessage = "about is needs_login extra fields login message reply ack nak close"
-
 // compileMessage reads one message type; its name is that of the entry.
 func (c *compiler) compileMessage(e entry) {
 	o := c.object(e.value, "message "+e.name, keysOfMessage)
@@ -118,7 +116,7 @@ func (c *compiler) chooseOne(v *yaml.Node, m *messageType) {
 }
 
 func (c *compiler) compileLogin(n *yaml.Node) *login {
-	o := c.object(n, "login", "about device secret accept refuse")
+	o := c.object(n, "login", keysOfLogin)
 	l := &login{}
 	if d := o.get("device"); d != nil {
 		e := c.expr(d, "device", typeText)
@@ -141,7 +139,7 @@ func (c *compiler) compileLogin(n *yaml.Node) *login {
 
 // compileSpec reads what message for the hub is made of a message type.
 func (c *compiler) compileSpec(m *messageType, n *yaml.Node) {
-	o := c.object(n, "message", "about each when device time body properties bytes content_type content_encoding units")
+	o := c.object(n, "message", keysOfSpec)
 	s := &messageSpec{contentType: "application/json", contentEncoding: "utf-8"}
 	shown := m.scope
 	if each := o.get("each"); each != nil {
@@ -227,7 +225,7 @@ func (c *compiler) body(n *yaml.Node, what string, units bool) []member {
 	for _, e := range c.entries(n, what) {
 		value, decimals := e.value, -1
 		if value.Kind == yaml.MappingNode {
-			o := c.object(value, e.name, "value decimals")
+			o := c.object(value, e.name, keysOfMember)
 			if d := o.get("decimals"); d != nil {
 				decimals = int(c.integer(d, "decimals", 0, maxPlaces))
 			}
@@ -289,7 +287,7 @@ const (
 
 // compileCommand reads one command.
 func (c *compiler) compileCommand(e entry) {
-	o := c.object(e.value, "command "+e.name, "about payload send key answer timeout")
+	o := c.object(e.value, "command "+e.name, keysOfCommand)
 	k := &command{name: c.text(e.key, "command"), timeout: usualTimeout * time.Second}
 	c.enter()
 	if n := o.get("payload"); n != nil {
@@ -316,7 +314,7 @@ func (c *compiler) compileCommand(e entry) {
 }
 
 func (c *compiler) answer(k *command, n *yaml.Node) {
-	o := c.object(n, "answer", "about message when key ok error result")
+	o := c.object(n, "answer", keysOfAnswer)
 	name := o.get("message")
 	if name == nil {
 		c.fail(n, "answer: message is missing, want the name of a message")
@@ -359,7 +357,7 @@ func (c *compiler) answer(k *command, n *yaml.Node) {
 // counters reads numbers that each use moves on.
 func (c *compiler) counters(n *yaml.Node) {
 	for _, e := range c.entries(n, "counters") {
-		o := c.object(e.value, e.name, "about from to")
+		o := c.object(e.value, e.name, keysOfCounter)
 		k := counter{name: c.name(e.key, "counters"), to: 1<<16 - 1}
 		if v := o.get("from"); v != nil {
 			k.from = c.integer(v, "from", 0, 1<<32)

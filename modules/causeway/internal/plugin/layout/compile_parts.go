@@ -52,7 +52,7 @@ func (c *compiler) cases(o object, on expr, words string) cases {
 
 // tlv compiles items of tag, length and value.
 func (c *compiler) tlv(l *list, o object) {
-	head := c.object(o.get("tlv"), "tlv", "tag length adjust")
+	head := c.object(o.get("tlv"), "tlv", keysOfTLVHead)
 	s := &tlvStep{tag: field{name: "tag"}}
 	if n := head.get("tag"); n != nil {
 		s.tagWord = c.wordOf(n, "tag")
@@ -165,7 +165,7 @@ func (c *compiler) textual(l *list, n *yaml.Node, kind string) {
 	switch kind {
 	case "split":
 		o := c.object(n, "split", keysOfSplit)
-		columns, _ := c.columns(o, "name about type hide unit enum scale offset decimals pattern zone year invalid trim required is check")
+		columns, _ := c.columns(o, keysOfColumn)
 		l.add(-1, &splitStep{separator: c.mark(o.get("split"), "split"), columns: columns})
 	case "pairs":
 		c.pairs(l, c.object(n, "pairs", keysOfPairs))
@@ -184,7 +184,7 @@ func (c *compiler) mark(n *yaml.Node, what string) []byte {
 }
 
 func (c *compiler) pairs(l *list, o object) {
-	marks := c.object(o.get("pairs"), "pairs", "between equals")
+	marks := c.object(o.get("pairs"), "pairs", keysOfPairMarks)
 	s := &pairsStep{columns: map[string]*column{}, equals: []byte("=")}
 	if n := marks.get("equals"); n != nil {
 		s.equals = c.mark(n, "equals")
@@ -197,7 +197,7 @@ func (c *compiler) pairs(l *list, o object) {
 	if n := o.get("else"); n != nil {
 		s.strict = c.oneOf(n, "else", "skip malformed") == "malformed"
 	}
-	columns, objects := c.columns(o, "name about type key hide unit enum scale offset decimals pattern zone year invalid trim required is check")
+	columns, objects := c.columns(o, keysOfColumn+" key")
 	for i := range columns {
 		key := columns[i].f.name
 		if n := objects[i].get("key"); n != nil {
@@ -218,7 +218,7 @@ func (c *compiler) match(l *list, o object) {
 	}
 	s := &matchStep{pattern: pattern}
 	s.groups = make([]*column, pattern.NumSubexp()+1)
-	columns, objects := c.columns(o, "name about type hide unit enum scale offset decimals pattern zone year invalid trim required is check")
+	columns, objects := c.columns(o, keysOfColumn)
 	for i := range columns {
 		group := pattern.SubexpIndex(columns[i].f.name)
 		if group < 0 {

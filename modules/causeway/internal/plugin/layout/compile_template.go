@@ -15,7 +15,7 @@ type envelope struct {
 // compileEnvelope reads the envelope; its parts are compiled for each template, with
 // the values that the template gives.
 func (c *compiler) compileEnvelope(n *yaml.Node) {
-	o := c.object(n, "envelope", "about takes parts")
+	o := c.object(n, "envelope", keysOfEnvelope)
 	c.envelope = &envelope{parts: o.get("parts")}
 	if o.get("parts") == nil {
 		c.fail(n, "envelope: parts are missing")
@@ -148,9 +148,6 @@ func (c *compiler) addParts(l *partList, what string, given map[string]expr, n, 
 		c.scope = outer
 	}
 }
-
-const keysOfPart = "name about type value text copy length checksum from to add endian encoding size prefix " +
-	"format pattern zone epoch year"
 
 func (c *compiler) part(l *partList, n *yaml.Node) {
 	o := c.object(n, "part", keysOfPart)

@@ -26,9 +26,6 @@ type Example struct {
 	Text string
 }
 
-const keysOfLayout = "layout about endian bits parameters counters frame envelope head tail select identity messages " +
-	"commands examples"
-
 // Compile compiles the source of a layout, YAML or JSON, of at most 256 KiB. The name
 // stands in errors. A fault is an [*Error] with its place, the first one in the order of
 // compilation.
@@ -186,7 +183,7 @@ func (c *compiler) examples(n *yaml.Node) []Example {
 	var all []Example
 	names := map[string]bool{}
 	for i, e := range c.list(n, "examples", maxList) {
-		o := c.object(e, "example", "name about options transport frame dialogue hex messages")
+		o := c.object(e, "example", keysOfExample)
 		if c.fault != nil {
 			return nil
 		}
@@ -232,16 +229,32 @@ func (c *compiler) example(o object, name string) string {
 		}
 		section("dialogue", text)
 	default:
-		lines := "> " + c.text(o.get("hex"), "hex")
-		c.hex(o.get("hex"), "hex", 1, maxFrame)
-		if n := o.get("messages"); n != nil {
-			for _, m := range c.list(n, "messages", maxList) {
-				lines += "\n= " + string(c.json(m, 0))
-			}
-		}
-		section("dialogue", strings.ReplaceAll(lines, "\n>", "\n> "))
+		section("dialogue", c.exchange(o))
 	}
 	return b.String()
+}
+
+// exchange writes the short form of an example, a frame and what it leads to, as the
+// lines of a dialogue.
+func (c *compiler) exchange(o object) string {
+	bytes := func(key, word string) string {
+		n := o.get(key)
+		if n == nil {
+			return ""
+		}
+		return fmt.Sprintf("%s %x\n", word, c.hex(n, key, 1, maxFrame))
+	}
+	lines := bytes("hex", ">")
+	if n := o.get("identity"); n != nil {
+		lines += "@ " + string(c.json(n, 0)) + "\n"
+	}
+	lines += bytes("reply", "<")
+	if n := o.get("messages"); n != nil {
+		for _, m := range c.list(n, "messages", maxList) {
+			lines += "= " + string(c.json(m, 0)) + "\n"
+		}
+	}
+	return lines + bytes("ack", "<<") + bytes("nak", "<!")
 }
 
 var errNoAnswer = errors.New("no answer from the device")

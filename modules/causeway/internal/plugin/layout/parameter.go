@@ -33,7 +33,7 @@ func (c *compiler) parameters(n *yaml.Node, what string) []parameter {
 	}
 	var all []parameter
 	for _, e := range entries {
-		o := c.object(e.value, e.name, "about type min max one_of default")
+		o := c.object(e.value, e.name, keysOfParameter)
 		if c.fault != nil {
 			return nil
 		}
