@@ -68,6 +68,8 @@ type scale struct {
 	places   uint8
 	ratio    float64
 	offset   float64
+	// unsigned is set where n has all 64 bits.
+	unsigned bool
 }
 
 // maxPlaces is the finest scale: a coordinate has seven decimals.
@@ -80,6 +82,9 @@ func pow10(n uint8) int64 {
 // exact returns the scaled mantissa, or false when it leaves 64 bits.
 func (s *scale) exact(n int64) (int64, bool) {
 	magnitude := uint64(n)
+	if n < 0 && s.unsigned {
+		return 0, false
+	}
 	if n < 0 {
 		magnitude = -magnitude
 	}
@@ -99,17 +104,21 @@ func (c *cell) float() float64 {
 	if c.def == nil {
 		return 0
 	}
+	n := float64(c.n)
+	if c.def.scale.unsigned {
+		n = float64(uint64(c.n))
+	}
 	switch c.def.form {
 	case formDecimal:
-		return (float64(c.n)*float64(c.def.scale.mul) + float64(c.def.scale.add)) / float64(pow10(c.def.scale.places))
+		return (n*float64(c.def.scale.mul) + float64(c.def.scale.add)) / float64(pow10(c.def.scale.places))
 	case formRatio:
-		return float64(c.n)*c.def.scale.ratio + c.def.scale.offset
+		return n*c.def.scale.ratio + c.def.scale.offset
 	case formFloat, formFloat32, formNumber:
 		return c.f
 	case formUint:
 		return float64(uint64(c.n))
 	}
-	return float64(c.n)
+	return n
 }
 
 // appendJSON appends the value.
@@ -117,6 +126,10 @@ func (c *cell) appendJSON(dst []byte) []byte {
 	switch c.def.form {
 	case formInt:
 		return strconv.AppendInt(dst, c.n, 10)
+	case formDecimal:
+		if v, ok := c.def.scale.exact(c.n); ok {
+			return appendDecimal(dst, v, c.def.scale.places)
+		}
 	case formText:
 		return value.AppendString(dst, c.b)
 	case formTime:

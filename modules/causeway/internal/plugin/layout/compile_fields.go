@@ -116,7 +116,7 @@ func (c *compiler) kindOf(n *yaml.Node) string {
 	for i := 0; i < len(n.Content); i += 2 {
 		found[n.Content[i].Value] = true
 	}
-	for _, kind := range []string{"switch", "tlv", "split", "pairs", "match", "repeat", "fields", "value", "type", "check"} {
+	for _, kind := range strings.Fields("switch tlv split pairs match repeat fields value type check") {
 		if found[kind] {
 			return kind
 		}
@@ -174,7 +174,7 @@ func (c *compiler) bitField(l *list, n *yaml.Node) bool {
 	item.f = c.integerField(o, t.Value == "bit", width, signed)
 	l.bits = append(l.bits, item)
 	if l.used += width; l.used > 64 {
-		c.fail(n, "the bit fields before have %d bits together and end in the middle of a byte, at most 64 are allowed", l.used)
+		c.fail(n, "the bit fields before have %d bits together and fill no bytes, at most 64 are allowed", l.used)
 	}
 	if l.used%8 == 0 && c.fault == nil {
 		c.flush(l)

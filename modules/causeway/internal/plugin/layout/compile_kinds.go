@@ -50,9 +50,13 @@ func (c *compiler) typed(l *list, o object) {
 // foreign refuses keys that mean nothing for the type.
 func (c *compiler) foreign(o object, name string, isInt bool) {
 	allowed := map[string]string{
-		"bcd": "size endian scale offset decimals is check checksum from to", "time": "size endian format pattern zone epoch year invalid check",
-		"text": "size prefix until until_hex encoding trim is check", "hex": "size prefix until until_hex is check",
-		"digits": "size prefix trim is check", "skip": "size prefix until until_hex", "bool": "check",
+		"bcd":    "size endian scale offset decimals is check checksum from to",
+		"time":   "size endian format pattern zone epoch year invalid check",
+		"text":   "size prefix until until_hex encoding trim is check",
+		"hex":    "size prefix until until_hex is check",
+		"digits": "size prefix trim is check",
+		"skip":   "size prefix until until_hex",
+		"bool":   "check",
 	}[name]
 	switch {
 	case isInt:
@@ -237,10 +241,23 @@ func (c *compiler) computed(l *list, o object) {
 		c.fail(o.get("value"), "value: %s has no value", o.get("value").Value)
 	}
 	l.add(0, s)
-	s.f = c.declare(o, s.e.t, map[typ]form{typeInt: formInt, typeFloat: formFloat, typeBool: formBool, typeText: formText}[s.e.t])
+	s.f = c.declare(o, s.e.t, formOf(s.e.t))
 	if n := o.get("decimals"); n != nil {
 		s.f.decimals = int(c.integer(n, "decimals", 0, maxPlaces))
 	}
+}
+
+// formOf is how a value that is no number of the frame is written.
+func formOf(t typ) form {
+	switch t {
+	case typeFloat:
+		return formFloat
+	case typeBool:
+		return formBool
+	case typeText:
+		return formText
+	}
+	return formInt
 }
 
 func (c *compiler) check(l *list, o object) {

@@ -80,7 +80,8 @@ func (c *compiler) choose(o object, e entry, m *messageType) {
 	is := o.get("is")
 	switch {
 	case is == nil && c.l.other != nil:
-		c.fail(e.key, "message %s: is is missing, as it is in %s; one message can take what the others do not", e.name, c.l.other.name)
+		c.fail(e.key, "message %s: is is missing, as it is in %s; only one message takes what is left", e.name,
+			c.l.other.name)
 	case is == nil:
 		c.l.other = m
 	case c.l.on == nil:

@@ -237,7 +237,8 @@ func (c *compiler) valued(o object) part {
 		return c.constant(value, p)
 	case name == "f32" || name == "f64":
 		c.only(o, "part", "name about type value endian")
-		return &floatPart{e: c.expr(value, "value", typeFloat).f, word: word{map[string]int{"f32": 4, "f64": 8}[name], little}}
+		size := map[string]int{"f32": 4, "f64": 8}[name]
+		return &floatPart{e: c.expr(value, "value", typeFloat).f, word: word{size, little}}
 	case name == "digits" || name == "bcd":
 		c.only(o, "part", "name about type value size")
 		return &digitsPart{e: c.expr(value, "value"), size: c.fixedSize(o, 1, 64), name: label}
@@ -315,7 +316,8 @@ func (c *compiler) interpolated(n *yaml.Node) expr {
 			c.fail(n, "text: %q has no } behind {", n.Value)
 			break
 		}
-		pieces = append(pieces, c.expr(&yaml.Node{Kind: yaml.ScalarNode, Value: inside, Line: n.Line, Column: n.Column}, "text"))
+		at := &yaml.Node{Kind: yaml.ScalarNode, Value: inside, Line: n.Line, Column: n.Column}
+		pieces = append(pieces, c.expr(at, "text"))
 		text = after
 	}
 	if len(pieces) == 1 {

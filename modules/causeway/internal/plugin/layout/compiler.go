@@ -85,7 +85,9 @@ func (c *compiler) leave() { c.scope = c.scope.parent }
 var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // reserved are names that expressions know already.
-var reserved = map[string]bool{"index": true, "now": true, "device": true, "frame_size": true, "true": true, "false": true}
+var reserved = map[string]bool{
+	"index": true, "now": true, "device": true, "frame_size": true, "true": true, "false": true,
+}
 
 // declare makes the field that the object describes, in the present level.
 func (c *compiler) declare(o object, t typ, f form) *field {
@@ -111,7 +113,8 @@ func (c *compiler) name(n *yaml.Node, what string) string {
 	const most = 64
 	name := c.text(n, what)
 	if !fieldName.MatchString(name) || len(name) > most || reserved[name] {
-		c.fail(n, "%s: got %q, want at most %d letters, digits and _, and none of index, now, device, frame_size", what, name, most)
+		c.fail(n, "%s: got %q, want at most %d letters, digits and _, and none of index, now, device, frame_size",
+			what, name, most)
 	}
 	return name
 }
@@ -262,14 +265,16 @@ func (c *compiler) scaling(o object, f *field) {
 	f.typ = typeFloat
 	if quotient == 0 && (f.form == formInt || f.form == formUint) && f.decimals < 0 {
 		places := max(mul.places, add.places)
+		unsigned := f.form == formUint
 		f.form = formDecimal
 		f.scale = scale{mul: mul.n * pow10(places-mul.places), add: add.n * pow10(places-add.places), places: places}
+		f.scale.unsigned = unsigned
 		return
 	}
 	if quotient == 0 {
 		quotient = mul.float()
 	}
-	f.scale = scale{ratio: quotient, offset: add.float()}
+	f.scale = scale{ratio: quotient, offset: add.float(), unsigned: f.form == formUint}
 	if f.decimals < 0 {
 		f.decimals = 7 // of a coordinate
 	}

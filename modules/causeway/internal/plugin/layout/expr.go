@@ -105,7 +105,8 @@ func choose(cond, yes, no expr) (expr, error) {
 	}
 	return expr{
 		t: yes.t, word: word,
-		i: pick(cond.b, yes.i, no.i), f: pick(cond.b, yes.f, no.f), b: pick(cond.b, yes.b, no.b), s: pick(cond.b, yes.s, no.s),
+		i: pick(cond.b, yes.i, no.i), f: pick(cond.b, yes.f, no.f),
+		b: pick(cond.b, yes.b, no.b), s: pick(cond.b, yes.s, no.s),
 	}, nil
 }
 

@@ -219,7 +219,8 @@ func (f *framing) close(dst []byte, start, body int) ([]byte, error) {
 		return dst, nil
 	case "fixed":
 		if len(content) != f.size {
-			return dst[:start], fmt.Errorf("layout: frame of %d bytes to send, want %d: %w", len(content), f.size, codec.ErrBroken)
+			return dst[:start], fmt.Errorf("layout: frame of %d bytes to send, want %d: %w",
+				len(content), f.size, codec.ErrBroken)
 		}
 		return dst, nil
 	}
@@ -235,7 +236,8 @@ func (f *framing) close(dst []byte, start, body int) ([]byte, error) {
 		return append(dst[:body+n], f.end...), nil
 	}
 	if bytes.Contains(content, f.end) {
-		return dst[:start], fmt.Errorf("layout: what is to be sent has the end of a frame, %x, in it: %w", f.end, codec.ErrBadCommand)
+		return dst[:start], fmt.Errorf("layout: what is to be sent has the end of a frame, %x, in it: %w",
+			f.end, codec.ErrBadCommand)
 	}
 	return append(dst, f.end...), nil
 }

@@ -46,7 +46,10 @@ type run struct {
 }
 
 func newRun(l *compiled) *run {
-	r := &run{layout: l, cells: make([]cell, l.slots), counters: make([]int64, len(l.counters)), marks: make([]int, maxParts+1)}
+	r := &run{
+		layout: l, cells: make([]cell, l.slots),
+		counters: make([]int64, len(l.counters)), marks: make([]int, maxParts+1),
+	}
 	for i, c := range l.counters {
 		r.counters[i] = c.from
 	}
@@ -184,17 +187,6 @@ func (r *run) count(i int) int64 {
 		r.counters[i] = r.layout.counters[i].from
 	}
 	return v
-}
-
-// number is an expression's value as a number.
-func (r *run) number(e *expr) float64 {
-	switch e.t {
-	case typeInt:
-		return float64(e.i(r))
-	case typeFloat:
-		return e.f(r)
-	}
-	return 0
 }
 
 // present reports whether an expression has a value: a plain field may have none.

@@ -174,7 +174,7 @@ func (s *floatStep) decode(r *run) error {
 	} else {
 		c.f = math.Float64frombits(v)
 	}
-	if s.f.form == formFloat && s.word.size == 4 || s.f.scale.ratio != 0 {
+	if s.f.scale.ratio != 0 {
 		c.f = c.f*s.f.scale.ratio + s.f.scale.offset
 	}
 	if r.trace != nil {

@@ -203,7 +203,8 @@ func (s *tlvStep) item(r *run, end int) error {
 		length := s.lengthWord.read(r.frame[r.pos:end])
 		r.pos += s.lengthWord.size
 		if length > uint64(end) || int64(length)+s.adjust < 0 || int64(length)+s.adjust > int64(end-r.pos) {
-			return r.malformed("tag %d (0x%x) at offset %d has a length of %d, %d bytes are left", tag, tag, head, length, end-r.pos)
+			return r.malformed("tag %d (0x%x) at offset %d has a length of %d, %d bytes are left",
+				tag, tag, head, length, end-r.pos)
 		}
 		size = int(int64(length) + s.adjust)
 		r.end = r.pos + size

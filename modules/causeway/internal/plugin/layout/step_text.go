@@ -132,7 +132,6 @@ func float(b []byte) (float64, bool) {
 type splitStep struct {
 	separator []byte
 	columns   []column
-	steps     []step
 }
 
 func (s *splitStep) decode(r *run) error {

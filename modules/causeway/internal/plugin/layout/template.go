@@ -55,7 +55,8 @@ func (t *template) build(r *run, dst []byte) ([]byte, error) {
 			return dst[:start], err
 		}
 		if len(dst)-start > maxWritten {
-			return dst[:start], fmt.Errorf("layout %s: more than %d bytes to send: %w", r.layout.name, maxWritten, codec.ErrBroken)
+			return dst[:start], fmt.Errorf("layout %s: more than %d bytes to send: %w",
+				r.layout.name, maxWritten, codec.ErrBroken)
 		}
 	}
 	r.marks[len(t.parts)] = len(dst) - body
@@ -213,7 +214,8 @@ func (p *lengthPart) put(_ *run, dst []byte) ([]byte, error) { return p.word.app
 func (p *lengthPart) fill(r *run, content []byte, at int) {
 	v := int64(r.marks[p.to]-r.marks[p.from]) + p.add
 	if !fits(v, 8*p.word.size, false) {
-		r.fail(fmt.Errorf("layout %s: a length of %d, which %d bytes cannot hold: %w", r.layout.name, v, p.word.size, codec.ErrBroken))
+		r.fail(fmt.Errorf("layout %s: a length of %d, which %d bytes cannot hold: %w",
+			r.layout.name, v, p.word.size, codec.ErrBroken))
 	}
 	p.word.put(content[at:], uint64(v))
 }
