@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -15,6 +16,8 @@ type member struct {
 	decimals int
 	// slot is that of a plain field, or -1.
 	slot int
+	// yes and no are the key with a truth value.
+	yes, no []byte
 	// unit is `,"unit":"..."}` where the value is written with its unit.
 	unit []byte
 }
@@ -23,6 +26,9 @@ func memberOf(name string, e expr, decimals int, units bool) member {
 	m := member{key: append(append([]byte{','}, quoted(name)...), ':'), e: e, decimals: decimals, slot: -1}
 	if e.field != nil {
 		m.slot = e.field.slot
+	}
+	if m.slot >= 0 && e.t == typeBool {
+		m.yes, m.no = append(bytes.Clone(m.key), "true"...), append(bytes.Clone(m.key), "false"...)
 	}
 	if units && e.field != nil && e.field.unit != "" {
 		m.unit = append(append([]byte(`,"unit":`), quoted(e.field.unit)...), '}')
@@ -33,14 +39,24 @@ func memberOf(name string, e expr, decimals int, units bool) member {
 // object appends an object. Fields that the frame does not have are left out.
 func (r *run) object(dst []byte, members []member) []byte {
 	dst = append(dst, '{')
+	cells := r.cells
 	comma := 1 // the first member has none
 	for i := range members {
 		m := &members[i]
 		var c *cell
 		if m.slot >= 0 {
-			if c = &r.cells[m.slot]; c.def == nil {
+			if c = &cells[m.slot]; c.def == nil {
 				continue
 			}
+		}
+		if m.yes != nil {
+			key := m.yes
+			if c.n == 0 {
+				key = m.no
+			}
+			dst = append(dst, key[comma:]...)
+			comma = 0
+			continue
 		}
 		dst = append(dst, m.key[comma:]...)
 		comma = 0

@@ -82,8 +82,11 @@ func pow10(n uint8) int64 {
 // exact returns the scaled mantissa, or false when it leaves 64 bits.
 func (s *scale) exact(n int64) (int64, bool) {
 	magnitude := uint64(n)
-	if n < 0 && s.unsigned {
+	switch {
+	case n < 0 && s.unsigned:
 		return 0, false
+	case s.mul == 1 && s.add == 0:
+		return n, true
 	}
 	if n < 0 {
 		magnitude = -magnitude
@@ -189,6 +192,9 @@ func appendDecimal(dst []byte, v int64, places uint8) []byte {
 	}
 	if places == 0 {
 		return strconv.AppendUint(dst, n, 10)
+	}
+	if places == 1 { // the usual one
+		return append(strconv.AppendUint(dst, n/10, 10), '.', byte('0'+n%10))
 	}
 	var digits [24]byte
 	at := len(digits)

@@ -70,7 +70,9 @@ func (c *compiler) compileMessage(e entry) {
 	if n := o.get("close"); n != nil {
 		m.closing = c.text(n, "close")
 	}
-	m.to = c.l.slots
+	if m.to = c.l.slots; certain(m.steps) {
+		m.to = m.from
+	}
 	c.l.messages = append(c.l.messages, m)
 	c.choose(o, e, m)
 }

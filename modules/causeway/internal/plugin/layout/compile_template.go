@@ -57,6 +57,9 @@ func (c *compiler) template(n *yaml.Node, what string) *template {
 			t.later = append(t.later, i)
 		}
 	}
+	if c.fault == nil {
+		t.image = imageOf(t, c.l.framing)
+	}
 	t.device = c.device
 	c.device = seen
 	if len(t.parts) > maxParts {

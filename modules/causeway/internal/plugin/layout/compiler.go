@@ -23,7 +23,7 @@ type compiled struct {
 	name string
 	// slots are the cells of a run; the first are those of the parameters.
 	slots, parameters int
-	// common are the slots up to the first message type's.
+	// common are the slots up to the first message type's, if they have to be forgotten.
 	common          int
 	counters        []counter
 	framing         *framing

@@ -21,26 +21,26 @@ const (
 	opWord opKind = iota
 	opU8
 	opU16
+	opI16
 	opU32
-	opU16le
-	opU32le
 	opUnix
 	opFlag
 )
 
+// fusedOp is small, so that those of a record stand in few lines of the cache.
 type fusedOp struct {
-	f    *field
-	slot int
-	kind opKind
-	// off and size are the bytes within the fused part.
-	off, size int
-	word      word
-	// width is that of a signed number, 0 of one without a sign.
-	width int
+	f *field
 	// add is the zone and the epoch of a time.
 	add int64
-	// from and shift are those of a flag.
-	from, shift int
+	// off and size are the bytes within the fused part.
+	slot, off int32
+	size      uint8
+	kind      opKind
+	little    bool
+	// width is that of a signed number, 0 of one without a sign.
+	width uint8
+	// shift is that of a flag in the number before.
+	shift uint8
 }
 
 func (s *fusedStep) decode(r *run) error {
@@ -48,36 +48,45 @@ func (s *fusedStep) decode(r *run) error {
 		return r.steps(s.steps)
 	}
 	r.budget -= len(s.ops)
-	b := r.frame[r.pos : r.pos+s.size]
+	cells, pos := r.cells, r.pos
+	b := r.frame[pos : pos+s.size]
+	var number int64 // the last one, whose bits are flags
 	for i := range s.ops {
 		op := &s.ops[i]
-		var v int64
+		v := number
 		switch op.kind {
+		case opFlag:
+			v = v >> op.shift & 1
 		case opU8:
 			v = int64(b[op.off])
 		case opU16:
 			v = int64(binary.BigEndian.Uint16(b[op.off:]))
+		case opI16:
+			v = int64(int16(binary.BigEndian.Uint16(b[op.off:])))
 		case opU32:
 			v = int64(binary.BigEndian.Uint32(b[op.off:]))
-		case opU16le:
-			v = int64(binary.LittleEndian.Uint16(b[op.off:]))
-		case opU32le:
-			v = int64(binary.LittleEndian.Uint32(b[op.off:]))
-		case opFlag:
-			v = r.cells[op.from].n >> op.shift & 1
 		case opUnix:
-			v = int64(op.word.read(b[op.off:]))*int64(time.Second) + op.add
+			v = int64(binary.BigEndian.Uint32(b[op.off:]))*int64(time.Second) + op.add
 		default:
-			v = int64(op.word.read(b[op.off:]))
+			v = op.other(b[op.off:])
 		}
-		if op.width > 0 {
-			v = extend(uint64(v), op.width)
+		if op.kind != opFlag {
+			number = v
 		}
-		c := &r.cells[op.slot]
-		c.def, c.n, c.off, c.len = op.f, v, r.pos+op.off, op.size
+		c := &cells[op.slot]
+		c.def, c.n, c.off, c.len = op.f, v, pos+int(op.off), int(op.size)
 	}
-	r.pos += s.size
+	r.pos = pos + s.size
 	return nil
+}
+
+// other reads what is rarer than the kinds above.
+func (op *fusedOp) other(b []byte) int64 {
+	v := word{int(op.size), op.little}.read(b)
+	if op.width > 0 {
+		return extend(v, int(op.width))
+	}
+	return int64(v)
 }
 
 // fuse puts runs of neighbours together.
@@ -105,22 +114,24 @@ func fuse(steps []step) []step {
 func (s *fusedStep) take(st step) bool {
 	switch st := st.(type) {
 	case *intStep:
-		op := fusedOp{f: st.f, slot: st.f.slot, kind: kindOfWord(st.word), off: s.size, size: st.word.size, word: st.word}
+		op := fusedOp{f: st.f, slot: int32(st.f.slot), off: int32(s.size), size: uint8(st.word.size), little: st.word.little}
+		op.kind = kindOfWord(st.word, st.signed)
 		if st.signed {
-			op.width = 8 * st.word.size
+			op.width = uint8(8 * st.word.size)
 		}
 		s.ops = append(s.ops, op)
 		s.size += st.word.size
 	case *timeStep:
 		k := &st.clock
-		if k.unit != int64(time.Second) || k.word.size > 4 {
-			return false // may be no time at all
+		const seconds = 4 // of 32 bits are always a time
+		if k.unit != int64(time.Second) || k.word.size != seconds || k.word.little {
+			return false
 		}
 		s.ops = append(s.ops, fusedOp{
-			f: st.f, slot: st.f.slot, kind: opUnix, off: s.size, size: k.word.size, word: k.word,
+			f: st.f, slot: int32(st.f.slot), kind: opUnix, off: int32(s.size), size: seconds,
 			add: k.epoch*int64(time.Second) - int64(k.zone),
 		})
-		s.size += k.word.size
+		s.size += seconds
 	case *flagsStep:
 		last := len(s.ops) - 1
 		if last < 0 || s.ops[last].f != st.from {
@@ -129,7 +140,7 @@ func (s *fusedStep) take(st step) bool {
 		from := s.ops[last]
 		for _, b := range st.flags {
 			s.ops = append(s.ops, fusedOp{
-				f: b.f, slot: b.f.slot, kind: opFlag, off: from.off, size: from.size, from: st.from.slot, shift: b.shift,
+				f: b.f, slot: int32(b.f.slot), kind: opFlag, off: from.off, size: from.size, shift: uint8(b.shift),
 			})
 		}
 	default:
@@ -138,17 +149,17 @@ func (s *fusedStep) take(st step) bool {
 	return true
 }
 
-func kindOfWord(w word) opKind {
+func kindOfWord(w word, signed bool) opKind {
 	switch {
+	case signed && w.size == 2 && !w.little:
+		return opI16
+	case signed:
+		return opWord
 	case w.size == 1:
 		return opU8
-	case w.size == 2 && w.little:
-		return opU16le
-	case w.size == 2:
+	case w.size == 2 && !w.little:
 		return opU16
-	case w.size == 4 && w.little:
-		return opU32le
-	case w.size == 4:
+	case w.size == 4 && !w.little:
 		return opU32
 	}
 	return opWord
@@ -161,6 +172,11 @@ func certain(steps []step) bool {
 		switch s := s.(type) {
 		case *fusedStep, *intStep, *bitsStep, *flagsStep, *floatStep, *bcdStep, *bytesStep:
 		case *checkStep, *checksumStep, *valueStep:
+		case *repeatStep: // forgets its elements itself, and nobody else sees them
+		case *groupStep:
+			if !certain(s.steps) {
+				return false
+			}
 		case *timeStep:
 			if s.clock.lenient {
 				return false

@@ -124,7 +124,9 @@ func (c *compiler) receiving(o object, root *yaml.Node) {
 	if len(entries) == 0 || len(entries) > maxList {
 		c.fail(n, "messages: has %d members, want 1 to %d", len(entries), maxList)
 	}
-	c.l.common = c.l.slots
+	if c.l.common = c.l.slots; certain(c.l.headSteps) && certain(c.l.tail) {
+		c.l.common = c.l.parameters
+	}
 	for _, e := range entries {
 		if c.fault == nil {
 			c.compileMessage(e)

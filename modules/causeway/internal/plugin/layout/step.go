@@ -55,6 +55,14 @@ func (w word) read(b []byte) uint64 {
 
 // put writes the low bytes of v over the front of b.
 func (w word) put(b []byte, v uint64) {
+	switch {
+	case w.size == 1:
+		b[0] = byte(v)
+		return
+	case w.size == 2 && !w.little:
+		b[1], b[0] = byte(v), byte(v>>8)
+		return
+	}
 	for i := range w.size {
 		at := w.size - 1 - i
 		if w.little {

@@ -22,6 +22,8 @@ type template struct {
 	later []int
 	// framed says that the layout's framing goes around the bytes.
 	framed bool
+	// image is set where all parts have a fixed size.
+	image *image
 	// device says that the device of the link has to be known.
 	device bool
 }
@@ -79,6 +81,11 @@ func (t *template) bytes(r *run) ([]byte, error) {
 		return nil, nil
 	}
 	from := len(r.out.Scratch)
+	if t.image != nil {
+		dst := append(r.out.Scratch, t.image.bytes...)
+		r.out.Scratch = dst
+		return dst[from:len(dst):len(dst)], t.image.patch(r, dst[from:])
+	}
 	dst, err := t.build(r, r.out.Scratch)
 	r.out.Scratch = dst
 	return dst[from:len(dst):len(dst)], err
@@ -108,8 +115,7 @@ type intPart struct {
 func (p *intPart) put(r *run, dst []byte) ([]byte, error) {
 	v := p.e(r)
 	if !fits(v, 8*p.word.size, p.signed) {
-		return dst, fmt.Errorf("layout %s: %s is %d, which %d bytes cannot hold: %w",
-			r.layout.name, p.name, v, p.word.size, codec.ErrBadCommand)
+		return dst, p.tooLarge(r, v)
 	}
 	return p.word.append(dst, uint64(v)), nil
 }
