@@ -177,7 +177,9 @@ func (c *clock) put(dst []byte, seconds int64) []byte {
 	}
 	t := time.Unix(seconds, 0).UTC().Add(c.zone)
 	p := [partCount]int{t.Year(), int(t.Month()), t.Day(), t.Hour(), t.Minute(), t.Second()}
-	p[partYear] -= c.year
+	if p[partYear] -= c.year; p[partYear] < 0 {
+		p[partYear] += 100 // two digits say 1970 as 70
+	}
 	for i := len(c.parts) - 1; i >= 0; i-- {
 		part := c.parts[i]
 		if part < 0 {

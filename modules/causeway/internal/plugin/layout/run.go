@@ -62,9 +62,19 @@ func (r *run) is(device string) { r.device, r.deviceText = device, []byte(device
 // begin forgets the frame before.
 func (r *run) begin(f []byte, at int64) {
 	r.frame, r.pos, r.end, r.now = f, 0, len(f), at
-	r.json, r.aux, r.fault, r.index = r.json[:0], r.aux[:0], nil, 0
+	r.json, r.aux, r.fault, r.index = kept(r.json), kept(r.aux), nil, 0
 	r.budget = baseBudget + budgetPerByte*len(f)
 	r.forget(r.layout.parameters, r.layout.common) // those of a message type when it is known
+}
+
+// maxKept is the memory that a link keeps of a frame for the next one.
+const maxKept = 64 << 10
+
+func kept(b []byte) []byte {
+	if cap(b) > maxKept {
+		return nil
+	}
+	return b[:0]
 }
 
 // forget empties the cells from a slot up to another.
