@@ -145,7 +145,7 @@ func (c *compiler) lookup(name string) (expr, bool) {
 	case "index":
 		return expr{t: typeInt, i: func(r *run) int64 { return r.index }}, true
 	case "now":
-		return expr{t: typeInt, i: func(r *run) int64 { return r.now / nanosPerSecond }}, true
+		return expr{t: typeInt, i: (*run).seconds}, true
 	case "frame_size":
 		return expr{t: typeInt, i: func(r *run) int64 { return int64(len(r.frame)) }}, true
 	case "device":

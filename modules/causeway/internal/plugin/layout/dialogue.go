@@ -48,7 +48,7 @@ func (d *dialogue) Receive(f codec.Frame, out *codec.Outcome) error {
 	}
 	r := d.run
 	r.out = out
-	r.begin(b, f.At.UnixNano())
+	r.begin(b, f.At)
 	m, err := r.head()
 	if err != nil {
 		return err
@@ -269,7 +269,7 @@ func (d *dialogue) busy(k *command) bool {
 
 // Tick implements codec.Ticker: a command that stays unanswered is given up.
 func (d *dialogue) Tick(now time.Time, out *codec.Outcome) error {
-	d.run.now = now.UnixNano()
+	d.run.now = now
 	d.pending = slices.DeleteFunc(d.pending, func(p pending) bool {
 		if p.since.IsZero() || now.Sub(p.since) < p.command.timeout {
 			return false

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
@@ -62,7 +63,7 @@ func (l *compiled) explain(frame []byte, parameters []cell, device string) []cod
 	copy(r.cells, parameters)
 	r.trace, r.out = &trace{}, &codec.Outcome{}
 	r.is(device)
-	r.begin(frame, 0)
+	r.begin(frame, time.Time{})
 	if m, err := r.head(); err == nil && m != nil {
 		_ = r.body(m) // what was found until then is shown
 	}

@@ -3,6 +3,7 @@ package layout
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 	"github.com/causeway-iot/causeway/modules/causeway/codec/value"
@@ -31,8 +32,8 @@ type run struct {
 	fault     error
 	// index is the element of the innermost repeat.
 	index int64
-	// now is when the frame came, in nanoseconds since 1970.
-	now int64
+	// now is when the frame came.
+	now time.Time
 	// device is the link's device, if it is known; deviceText the same for expressions.
 	device     string
 	deviceText []byte
@@ -60,11 +61,19 @@ func newRun(l *compiled) *run {
 func (r *run) is(device string) { r.device, r.deviceText = device, []byte(device) }
 
 // begin forgets the frame before.
-func (r *run) begin(f []byte, at int64) {
+func (r *run) begin(f []byte, at time.Time) {
 	r.frame, r.pos, r.end, r.now = f, 0, len(f), at
 	r.json, r.aux, r.fault, r.index = kept(r.json), kept(r.aux), nil, 0
 	r.budget = baseBudget + budgetPerByte*len(f)
 	r.forget(r.layout.parameters, r.layout.common) // those of a message type when it is known
+}
+
+// seconds is the time of the frame, or 0 where nothing has told the time yet.
+func (r *run) seconds() int64 {
+	if r.now.IsZero() {
+		return 0
+	}
+	return r.now.Unix()
 }
 
 // maxKept is the memory that a link keeps of a frame for the next one.
