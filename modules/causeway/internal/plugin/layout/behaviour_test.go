@@ -213,6 +213,22 @@ func TestDatagramsCarryOneFrame(t *testing.T) {
 	}
 }
 
+func TestAMalformedFrameIsAnsweredWhereTheLayoutSaysSo(t *testing.T) {
+	d := begin(t, "layout: 1\ncounters: {n: {from: 1}}\nmalformed: {raw: ['15', {type: u8, value: next(n)}]}\n"+
+		"messages: {a: {fields: [{type: u8, is: 1}], reply: '06'}}", "udp")
+	for frame, want := range map[string]string{"\x01": "\x06", "\x02": "\x15\x01"} {
+		var out codec.Outcome
+		err := d.Receive(codec.Frame{Bytes: []byte(frame)}, &out)
+		if string(out.Reply) != want || (err != nil) != (frame == "\x02") {
+			t.Errorf("%q: reply %q, %v, want %q", frame, out.Reply, err, want)
+		}
+	}
+	_, err := Compile("x", []byte("layout: 1\nhead: [{name: h, type: u8}]\nmalformed: [{copy: h}]\nmessages: {a: {}}"))
+	if err == nil || !strings.Contains(err.Error(), `3:20: copy: "h" is no field before this place`) {
+		t.Errorf("a field of a malformed frame: %v", err)
+	}
+}
+
 func TestAResumedLinkKnowsItsDevice(t *testing.T) {
 	c, err := load(t, "acme").New(nil)
 	if err != nil {

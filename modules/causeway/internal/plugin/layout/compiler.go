@@ -38,6 +38,8 @@ type compiled struct {
 	other    *messageType
 	identity *expr
 	commands map[string]*command
+	// malformed is what is answered to a malformed frame, or nil.
+	malformed *template
 }
 
 // counter is a number that each use moves on.

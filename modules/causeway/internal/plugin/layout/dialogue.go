@@ -42,12 +42,21 @@ func (d framed) Split(data []byte, _ bool) (int, []byte, error) { return d.l.fra
 
 // Receive implements codec.Dialogue.
 func (d *dialogue) Receive(f codec.Frame, out *codec.Outcome) error {
+	d.run.out = out
+	err := d.receive(f, out)
+	if err != nil && d.l.malformed != nil && errors.Is(err, codec.ErrMalformed) {
+		d.run.fault = nil
+		out.Reply, _ = d.l.malformed.bytes(d.run) // the frame's own error is the one to be told
+	}
+	return err
+}
+
+func (d *dialogue) receive(f codec.Frame, out *codec.Outcome) error {
 	b, err := d.cut(f.Bytes)
 	if err != nil {
 		return err
 	}
 	r := d.run
-	r.out = out
 	r.begin(b, f.At)
 	m, err := r.head()
 	if err != nil {

@@ -5,7 +5,7 @@ package layout
 const (
 	keysOfAll    = "name about when hide"
 	keysOfLayout = "layout about endian bits parameters counters frame envelope head tail select " +
-		"identity messages commands examples"
+		"identity malformed messages commands examples"
 	keysOfTyped = "name about when hide unit type endian size prefix until until_hex scale offset " +
 		"decimals enum flags is check encoding trim format pattern zone epoch year invalid checksum from to"
 	keysOfValue     = "name about when hide unit value decimals"

@@ -78,6 +78,9 @@ func (c *compiler) compile(p *Program, root *yaml.Node) {
 	if n := o.get("envelope"); n != nil {
 		c.compileEnvelope(n)
 	}
+	if n := o.get("malformed"); n != nil && c.fault == nil {
+		c.l.malformed = c.template(n, "malformed") // before there are fields: a malformed frame has none
+	}
 	c.enter()
 	c.ends(o)
 	c.receiving(o, root)
