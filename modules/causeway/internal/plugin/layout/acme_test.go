@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 	"github.com/causeway-iot/causeway/modules/causeway/codec/codectest"
@@ -63,14 +65,18 @@ func (d *acme) Receive(f codec.Frame, out *codec.Outcome) error {
 	body := b[1 : len(b)-1]
 	switch b[0] {
 	case 1:
-		if len(body) < 1 || len(body) > 20 {
-			return fmt.Errorf("acme: id of %d bytes: %w", len(body), codec.ErrMalformed)
+		ascii := !bytes.ContainsFunc(body, func(r rune) bool { return r >= utf8.RuneSelf })
+		if len(body) < 1 || len(body) > 20 || !ascii {
+			return fmt.Errorf("acme: id %q: %w", body, codec.ErrMalformed)
 		}
 		d.device = string(body)
 		out.Identity = codec.Identity{Device: d.device, Accept: acmeFrame(nil, 0x81, 1), Refuse: acmeFrame(nil, 0x81, 0)}
 	case 2:
 		return d.data(body, out)
 	case 3:
+		if len(body) > 0 {
+			return fmt.Errorf("acme: heartbeat of %d bytes: %w", len(body), codec.ErrMalformed)
+		}
 		out.Reply = acmeFrame(nil, 0x83)
 	case 0x84:
 		if len(body) != 1 {

@@ -89,8 +89,12 @@ func (f *framing) splitLength(data []byte) (int, []byte, error) {
 	if body < 0 {
 		return 0, nil, fmt.Errorf("layout: length field %d, at least %d is needed: %w", v, -f.adjustment, codec.ErrProtocol)
 	}
-	if body+int64(head) > int64(f.limit) {
-		return 0, nil, f.tooLong(int(min(v, maxFrame)) + head)
+	kept := head
+	if f.strip {
+		kept = 0
+	}
+	if body+int64(kept) > int64(f.limit) {
+		return 0, nil, f.tooLong(int(body) + kept)
 	}
 	end := head + int(body)
 	if len(data) < end {

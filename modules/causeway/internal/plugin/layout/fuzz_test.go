@@ -1,6 +1,8 @@
 package layout
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,6 +18,45 @@ func FuzzMeter(f *testing.F)  { codectest.Fuzz(f, load(f, "meter").New, "testdat
 func FuzzModbus(f *testing.F) { codectest.Fuzz(f, load(f, "modbus").New, "testdata/modbus") }
 func FuzzText(f *testing.F)   { codectest.Fuzz(f, load(f, "text").New, "testdata/text") }
 func FuzzTLV(f *testing.F)    { codectest.Fuzz(f, load(f, "tlv").New, "testdata/tlv") }
+
+// FuzzAcmeAgreesWithTheHand: the layout and the codec by hand say the same of any frame.
+func FuzzAcmeAgreesWithTheHand(f *testing.F) {
+	f.Add([]byte("\x01dev"), true)
+	f.Add(acmeData(3)[:len(acmeData(3))-1], false)
+	f.Add([]byte{3}, true)
+	f.Add([]byte{0x84, 0}, true)
+	p := load(f, "acme")
+	f.Fuzz(func(t *testing.T, frame []byte, login bool) {
+		frame = append(frame, byte(xor(frame)))
+		var outs [2]codec.Outcome
+		var kinds [2]string
+		for i, factory := range []codec.Factory{p.New, newAcme} {
+			d := loggedIn(t, factory)
+			if !login {
+				c, err := factory(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d, err = c.Begin(codec.Peer{Transport: "tcp"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			switch err := d.Receive(codec.Frame{Bytes: frame}, &outs[i]); {
+			case errors.Is(err, codec.ErrProtocol):
+				kinds[i] = "protocol"
+			case err != nil:
+				kinds[i] = "malformed"
+			}
+			if kinds[i] != "" {
+				outs[i] = codec.Outcome{}
+			}
+			outs[i].Scratch = nil
+		}
+		if a, b := fmt.Sprintf("%+v", outs[0]), fmt.Sprintf("%+v", outs[1]); kinds[0] != kinds[1] || a != b {
+			t.Errorf("%x: the layout says\n%s %s\nthe hand\n%s %s", frame, kinds[0], a, kinds[1], b)
+		}
+	})
+}
 
 // FuzzCompile: no source makes the compiler panic, and what it takes makes a codec
 // that survives any frame.
