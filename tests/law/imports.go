@@ -23,6 +23,7 @@ var directions = []struct {
 	to   []string
 }{
 	{causeway + "/codec/codectest", []string{causeway + "/codec", rooms + "/frame"}},
+	{causeway + "/codec/dialogue", []string{causeway + "/codec", rooms + "/frame"}},
 	{causeway + "/codec", leaves[:1]}, // what helps codecs lies below the contract
 	{rooms + "/message", nil},
 	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
