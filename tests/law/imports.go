@@ -30,6 +30,7 @@ var directions = []struct {
 	{causeway + "/codecs", leaves[:1]},
 	{rooms + "/plugin", leaves[:1]},
 	{rooms + "/frame", leaves},
+	{rooms + "/identify", leaves},
 	{rooms + "/route", leaves},
 	{rooms + "/spool", leaves},
 	{rooms + "/state", nil},

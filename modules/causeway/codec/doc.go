@@ -22,6 +22,7 @@
 // when the link begins: [Framer] cuts the byte stream itself, [Commander] turns a
 // command into bytes, [Ticker] is called as time passes, [Resumer] decodes frames
 // of an earlier link again, [Explainer] names the parts of a frame for people.
+// A codec that recognises its own protocol is an [Identifier].
 //
 // # What the outcome promises
 //
