@@ -30,6 +30,7 @@ var directions = []struct {
 	{causeway + "/codecs", leaves[:1]},
 	{rooms + "/plugin", leaves[:1]},
 	{rooms + "/frame", leaves},
+	{rooms + "/cli", append(leaves[:2:2], rooms+"/frame", rooms+"/identify")},
 	{rooms + "/identify", leaves},
 	{rooms + "/route", leaves},
 	{rooms + "/spool", leaves},

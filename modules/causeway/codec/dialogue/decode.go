@@ -85,11 +85,30 @@ type Report struct {
 // Good tells whether all was decoded.
 func (r Report) Good() bool { return r.Failed == 0 && r.Rest == 0 }
 
-// Decode decodes pieces of one stream, or datagrams, and tells took the outcome of
-// each frame: its number from 1, the frame itself and all else borrowed. The error
-// says that nothing could be begun, or that the codec panicked (ErrBroken).
+// Pieces makes steps of pieces of a stream, or of datagrams.
+func Pieces(inputs ...[]byte) []Step {
+	steps := make([]Step, len(inputs))
+	for i, input := range inputs {
+		steps[i].Input = input
+	}
+	return steps
+}
+
+// Cuts tells whether the codec cuts a stream itself.
+func Cuts(c codec.Codec) bool {
+	d, err := c.Begin(peer("tcp"))
+	if err != nil {
+		return false
+	}
+	_, cuts := d.(codec.Framer)
+	return cuts
+}
+
+// Decode carries out the steps on one link and tells took every outcome: the number
+// of frames so far, the frame itself (nil where there is none) and all else borrowed.
+// The error says that nothing could be begun, or that the codec panicked (ErrBroken).
 func Decode(
-	c codec.Codec, s Setting, inputs [][]byte, took func(n int, frame []byte, out *codec.Outcome, err error),
+	c codec.Codec, s Setting, steps []Step, took func(n int, frame []byte, out *codec.Outcome, err error),
 ) (r Report, err error) {
 	defer Recovered(&err)
 	l, err := s.Begin(c)
@@ -105,11 +124,8 @@ func Decode(
 		}
 		took(r.Frames, f, out, err)
 	}
-	for _, input := range inputs {
-		if l.Dead() {
-			break
-		}
-		l.Receive(input)
+	for i := range steps {
+		l.Do(&steps[i])
 	}
 	l.End()
 	if r.Rest = l.Rest(); r.Rest > 0 && !l.Dead() {

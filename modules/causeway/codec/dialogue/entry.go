@@ -58,7 +58,7 @@ func Entries(frame int, out *codec.Outcome, err error) []Entry {
 	}
 	written := func(kind string, b []byte) {
 		if len(b) > 0 {
-			add(Entry{Kind: kind, Hex: hex.EncodeToString(b), Text: printable(b)})
+			add(Entry{Kind: kind, Hex: hex.EncodeToString(b), Text: Printable(b)})
 		}
 	}
 	written("reply", out.Reply)
@@ -103,15 +103,15 @@ func messageEntry(m *codec.Message) Entry {
 	case m.ContentType == "application/json" && json.Valid(m.Body):
 		e.Body = bytes.Clone(m.Body)
 	default:
-		if e.Text = printable(m.Body); e.Text == nil {
+		if e.Text = Printable(m.Body); e.Text == nil {
 			e.Hex = hex.EncodeToString(m.Body)
 		}
 	}
 	return e
 }
 
-// printable returns the bytes as text, nil where they are none.
-func printable(b []byte) *string {
+// Printable returns the bytes as text, nil where they are none or cannot be shown.
+func Printable(b []byte) *string {
 	if !utf8.Valid(b) || bytes.ContainsFunc(b, func(r rune) bool {
 		return r < ' ' && r != '\t' && r != '\r' && r != '\n' || r == '\x7f'
 	}) {

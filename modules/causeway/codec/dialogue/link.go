@@ -51,9 +51,9 @@ func Start() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // peer is who is at the other end in a case.
 func peer(transport string) codec.Peer {
-	return codec.Peer{
-		Listener: "codectest", Transport: transport, Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 7}), 40000),
-	}
+	const port = 40000
+	documentation := netip.AddrFrom4([4]byte{192, 0, 2, 7}) // RFC 5737
+	return codec.Peer{Listener: "codectest", Transport: transport, Remote: netip.AddrPortFrom(documentation, port)}
 }
 
 // Open begins a link. The framing may be nil: then the dialogue cuts the stream

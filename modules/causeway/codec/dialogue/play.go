@@ -55,8 +55,8 @@ func (s *Script) Check(factory codec.Factory) (failures []Failure, got [][]strin
 	return s.Failures(got), got, nil
 }
 
-// Recovered, deferred, makes the error of a panic: it wraps codec.ErrBroken and says
-// where the codec panicked.
+// Recovered is deferred, and makes an error of a panic: it wraps codec.ErrBroken and
+// says where the codec panicked.
 func Recovered(err *error) {
 	if v := recover(); v != nil {
 		*err = fmt.Errorf("panic: %v at %s: %w", v, place(), codec.ErrBroken)

@@ -27,7 +27,7 @@ func (g *Gateway) Decode(r command.Decode) (any, error) {
 		return nil, err
 	}
 	answer, size := decoded{Outcome: []dialogue.Entry{}}, 0
-	answer.Report, err = dialogue.Decode(c, setting, [][]byte{r.Bytes},
+	answer.Report, err = dialogue.Decode(c, setting, dialogue.Pieces(r.Bytes),
 		func(n int, _ []byte, out *codec.Outcome, err error) {
 			for _, e := range dialogue.Entries(n, out, err) {
 				if size > answerBytes {
