@@ -52,9 +52,11 @@ func (s Setting) Begin(c codec.Codec) (*Link, error) {
 	if s.Device != "" {
 		r, ok := l.Dialogue.(codec.Resumer)
 		if !ok {
+			l.Close()
 			return nil, codec.Optionf("/device", "is given, and this codec needs none")
 		}
 		if err := r.Resume(s.Device); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			l.Close()
 			return nil, err
 		}
 	}
@@ -100,6 +102,7 @@ func Cuts(c codec.Codec) bool {
 	if err != nil {
 		return false
 	}
+	defer closeDialogue(d)
 	_, cuts := d.(codec.Framer)
 	return cuts
 }
@@ -115,6 +118,7 @@ func Decode(
 	if err != nil {
 		return r, err
 	}
+	defer l.Close()
 	l.Took = func(f []byte, out *codec.Outcome, err error) {
 		if f != nil {
 			r.Frames++

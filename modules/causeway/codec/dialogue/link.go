@@ -3,6 +3,7 @@ package dialogue
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"time"
@@ -75,6 +76,7 @@ func Open(c codec.Codec, transport string, framing *frame.Framing) (*Link, error
 	case frames:
 		l.Split = framer.Split
 	default:
+		l.Close()
 		return nil, ErrNoFraming
 	}
 	return l, nil
@@ -92,6 +94,16 @@ func (l *Link) Do(s *Step) []string {
 		return l.Tick(s.Tick)
 	default:
 		return l.Receive(s.Input)
+	}
+}
+
+// Close ends the link: a dialogue that holds something besides memory, and is an
+// io.Closer for that, lets go of it.
+func (l *Link) Close() { closeDialogue(l.Dialogue) }
+
+func closeDialogue(d codec.Dialogue) {
+	if c, ok := d.(io.Closer); ok {
+		_ = c.Close() // nobody waits for anything of it any more
 	}
 }
 

@@ -49,9 +49,11 @@ func (s *Script) Check(factory codec.Factory) (failures []Failure, got [][]strin
 	if err != nil {
 		return nil, nil, fmt.Errorf("options: %w", err)
 	}
-	if got, _, err = s.Play(c, nil); err != nil {
+	got, l, err := s.Play(c, nil)
+	if err != nil {
 		return nil, nil, err
 	}
+	l.Close()
 	return s.Failures(got), got, nil
 }
 

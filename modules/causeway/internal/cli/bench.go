@@ -46,6 +46,7 @@ func bench(c *call) (err error) {
 	if err != nil {
 		return usageOf(err)
 	}
+	defer l.Close()
 	for i := range p.input.steps {
 		l.Do(&p.input.steps[i])
 	}

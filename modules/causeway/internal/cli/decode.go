@@ -78,6 +78,7 @@ func (c *call) dialogue(p *prepared) (err error) {
 	if err != nil {
 		return usageOf(err)
 	}
+	defer l.Close()
 	failed := false
 	for i := range p.input.steps {
 		step := &p.input.steps[i]
@@ -118,6 +119,7 @@ func encode(c *call) (err error) {
 	if err != nil {
 		return usageOf(err)
 	}
+	defer l.Close()
 	for i := range p.input.steps { // a login, for codecs that want one
 		l.Do(&p.input.steps[i])
 	}

@@ -44,6 +44,7 @@ func explain(c *call) (err error) {
 	if err != nil {
 		return usageOf(err)
 	}
+	defer l.Close()
 	explainer, ok := l.Dialogue.(codec.Explainer)
 	if !ok {
 		return fmt.Errorf("codec %s names no parts of its frames (it is no codec.Explainer)", s.spec)

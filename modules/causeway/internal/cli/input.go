@@ -27,7 +27,7 @@ type input struct {
 	script *dialogue.Script
 }
 
-const formatUsage = "`format` of the inputs: auto, hex, base64, text (as it is), capture (lines \"> bytes\", a case file)"
+const formatUsage = "`format` of the inputs: auto, hex, base64, text (as it is), capture (lines of \"> bytes\")"
 
 // inputs reads the arguments: bytes in hexadecimal, base64 or a quoted string, @file,
 // - for standard input. No argument means standard input.

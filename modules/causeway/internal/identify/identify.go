@@ -111,6 +111,7 @@ func decode(c codec.Codec, transport string, data []byte) (good, bad int) {
 	if err != nil {
 		return 0, 1
 	}
+	defer l.Close()
 	l.Took = func(_ []byte, out *codec.Outcome, err error) {
 		switch {
 		case err != nil:

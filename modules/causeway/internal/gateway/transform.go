@@ -1,0 +1,46 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/route"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/transform"
+)
+
+// maxFile bounds a file that a transformation reads: far above a schema's own bound.
+const maxFile = 1 << 20
+
+// transformed puts the listener's stages around its codec; nil stays nil, for a codec
+// that was refused.
+func (g *Gateway) transformed(l config.Listener, c codec.Codec) (codec.Codec, error) {
+	chain, err := transform.Parse(l.Transform, transform.Surroundings{
+		Environment: os.LookupEnv, ReadFile: readBounded,
+		Expression: func(text string) (transform.Expression, error) { return route.CompileExpression(text) },
+	})
+	switch {
+	case err != nil || chain == nil || c == nil:
+		return c, err
+	case chain.Frames() && l.Bind.Transport != "udp" && len(l.Frame) == 0:
+		return c, codec.Optionf("/frames", "needs a frame of the listener: the codec cannot cut what it cannot read")
+	default:
+		return chain.Wrap(c), nil
+	}
+}
+
+// readBounded reads a file whole.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxFile)
+	}
+	return data, err
+}
