@@ -12,6 +12,7 @@ import (
 
 	"github.com/causeway-iot/causeway/modules/causeway/codecs"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/cli"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/gateway"
 )
 
 // The examples of docs/cli.md are what the program answers. A block marked varying is
@@ -51,7 +52,8 @@ func shell(t *testing.T, line string) string {
 	}
 	var out, errs bytes.Buffer
 	code := cli.Run(t.Context(), words(line), cli.Options{
-		Registry: registry, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+		Registry: registry, Transform: gateway.Transform,
+		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
 	})
 	if code != cli.ExitOK && !tells {
 		t.Errorf("causeway %s: exit code %d, %s", line, code, &errs)

@@ -94,7 +94,8 @@ func prompt(ctx context.Context, args []string) int {
 		return exitFailed
 	}
 	return cli.Run(ctx, args, cli.Options{
-		Registry: registry, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Registry: registry, Transform: gateway.Transform,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Color: cli.Terminal(os.Stdout) && os.Getenv("NO_COLOR") == "",
 	})
 }

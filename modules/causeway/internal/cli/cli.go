@@ -30,9 +30,12 @@ type Options struct {
 	Registry *codec.Registry
 	// Loader reads plugins; nil where there are none.
 	Loader Loader
-	Stdin  io.Reader
-	Stdout io.Writer
-	Stderr io.Writer
+	// Transform puts stages, a listener's transform, around a codec; nil where there are
+	// none. Faults are *codec.OptionError.
+	Transform func(stages json.RawMessage, inner codec.Codec) (codec.Codec, error)
+	Stdin     io.Reader
+	Stdout    io.Writer
+	Stderr    io.Writer
 	// Color has explain write colours.
 	Color bool
 }

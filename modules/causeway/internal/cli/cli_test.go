@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,9 +90,21 @@ func (s shelf) Load(_ context.Context, spec string) (*Plugin, error) {
 	}
 	return &Plugin{
 		New:      silly,
-		Examples: []Example{{"first", []byte("-- transport --\nudp\n-- dialogue --\n> \"a\"\n= {\"text\":\"a\"}\n")}},
+		Examples: []Example{{"first", "-- transport --\nudp\n-- dialogue --\n> \"a\"\n= {\"text\":\"a\"}\n"}},
 		Close:    func() error { *s.closed++; return nil },
 	}, nil
+}
+
+// reversed is a transformation: frames come to the codec backwards.
+func reversed(stages json.RawMessage, inner codec.Codec) (codec.Codec, error) {
+	if string(stages) != "{}" {
+		return nil, codec.Optionf("/frames", "is wrong")
+	}
+	d, err := inner.Begin(codec.Peer{})
+	return codec.Func(func(f codec.Frame, out *codec.Outcome) error {
+		slices.Reverse(f.Bytes)
+		return d.Receive(f, out)
+	}), err
 }
 
 // ran is the end of a command.
@@ -114,6 +127,7 @@ func invoke(t *testing.T, stdin string, args ...string) ran {
 	closed := 0
 	code := Run(t.Context(), args, Options{
 		Registry: r, Loader: shelf{&closed}, Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs,
+		Transform: reversed,
 	})
 	if strings.Contains(strings.Join(args, " "), "-codec ./acme.yaml") && closed != 1 && code != ExitUsage {
 		t.Errorf("%q: the plugin was closed %d times", args, closed)
@@ -148,6 +162,8 @@ func TestCommandsAnswerAndExitAsScriptsExpect(t *testing.T) {
 		{"decode|-codec|silly|-format|text|hi there", "", 0, `"hi there"`, ""},
 		{"decode|-codec|silly|-format|base64|6869", "", 0, `"hex":"ebcebd"`, ""},
 		{"decode|-codec|silly|-format|capture|> 6869", "", 0, `"hi"`, ""},
+		{"decode|-codec|silly|-transform|{}|\"hi\"", "", 0, `"ih"`, ""},
+		{"decode|-codec|silly|-transform|[]|00", "", 2, "", "-transform: /frames"},
 		{"decode|-codec|silly", "one\ntwo\n", 0, `"one"}` + "\n" + `{"frame":2,"kind":"message","text":"two"}`, ""},
 		{"decode|-codec|silly|-frame|{\"type\":\"delimiter\",\"text\":\"w\"}", "onetwo", 1, `"onet"}`, ""},
 		{"decode|-codec|./acme.yaml|-transport|udp|6869", "", 0, `"hi"`, ""},

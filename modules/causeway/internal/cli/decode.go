@@ -38,7 +38,7 @@ func (c *call) prepare(s *source, format *string, optional bool) (*prepared, err
 	if p.plugin, err = c.plugin(s.spec); err != nil {
 		return nil, err
 	}
-	if p.codec, err = s.made(p.plugin); err != nil {
+	if p.codec, err = c.made(p.plugin, s); err != nil {
 		p.plugin.close(&err)
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func frames(c *call) (err error) {
 			return err
 		}
 		defer p.close(&err)
-		if split, err = s.made(p); err != nil {
+		if split, err = c.made(p, s); err != nil {
 			return err
 		}
 		if !dialogue.Cuts(split) {

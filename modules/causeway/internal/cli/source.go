@@ -34,12 +34,12 @@ type Example struct {
 	// Name is for people.
 	Name string
 	// Text is that of a txtar file.
-	Text []byte
+	Text string
 }
 
 // source is the part of a command line that names a codec and how it gets frames.
 type source struct {
-	spec, options, frame, transport, device string
+	spec, options, frame, transport, device, stages string
 
 	given map[string]bool // flags that were set
 }
@@ -50,6 +50,7 @@ func sourceFlags(f *flag.FlagSet) *source {
 	f.StringVar(&s.spec, "codec", "", "`name` of a built-in codec, a plugin's file, or kind:file")
 	f.StringVar(&s.options, "options", "", "the codec's options, a `JSON` object")
 	f.StringVar(&s.frame, "frame", "", "the framing, a `JSON` object as in the configuration")
+	f.StringVar(&s.stages, "transform", "", "the transformations, a `JSON` object as in the configuration")
 	f.StringVar(&s.transport, "transport", "tcp", "`tcp`, tls or udp: with udp each input is a datagram")
 	f.StringVar(&s.device, "device", "", "`id` of the device, for frames behind a login that is not given")
 	return s
@@ -87,13 +88,23 @@ func (p *Plugin) close(err *error) {
 	}
 }
 
-// made makes the codec with the options of the command line.
-func (s *source) made(p *Plugin) (codec.Codec, error) {
+// made makes the codec with the options of the command line, and its stages around it.
+func (c *call) made(p *Plugin, s *source) (codec.Codec, error) {
 	made, err := p.New(json.RawMessage(s.options))
 	if _, ok := errors.AsType[*codec.OptionError](err); ok {
 		return nil, usagef("-options: %v", err)
 	}
-	return made, err
+	if err != nil || s.stages == "" {
+		return made, err
+	}
+	if c.opts.Transform == nil {
+		return nil, usagef("-transform is not supported here")
+	}
+	around, err := c.opts.Transform(json.RawMessage(s.stages), made)
+	if _, ok := errors.AsType[*codec.OptionError](err); ok {
+		return nil, usagef("-transform: %v", err)
+	}
+	return around, err
 }
 
 // setting is how the codec gets its frames.

@@ -74,7 +74,7 @@ func test(c *call) (err error) {
 func cases(p *Plugin, paths []string) ([]*dialogue.Script, error) {
 	var all []*dialogue.Script
 	for _, e := range p.Examples {
-		s, err := dialogue.Parse(e.Name, string(e.Text))
+		s, err := dialogue.Parse(e.Name, e.Text)
 		if err != nil {
 			return nil, fmt.Errorf("example %s: %w", e.Name, err)
 		}

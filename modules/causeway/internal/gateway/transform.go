@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,13 +15,28 @@ import (
 // maxFile bounds a file that a transformation reads: far above a schema's own bound.
 const maxFile = 1 << 20
 
-// transformed puts the listener's stages around its codec; nil stays nil, for a codec
-// that was refused.
-func (g *Gateway) transformed(l config.Listener, c codec.Codec) (codec.Codec, error) {
-	chain, err := transform.Parse(l.Transform, transform.Surroundings{
+// stages compiles a listener's transformations; nil for none.
+func stages(setting json.RawMessage) (*transform.Chain, error) {
+	return transform.Parse(setting, transform.Surroundings{
 		Environment: os.LookupEnv, ReadFile: readBounded,
 		Expression: func(text string) (transform.Expression, error) { return route.CompileExpression(text) },
 	})
+}
+
+// Transform puts the stages of a setting, a listener's transform, around a codec, for
+// whoever decodes without a listener. Faults are *codec.OptionError.
+func Transform(setting json.RawMessage, inner codec.Codec) (codec.Codec, error) {
+	chain, err := stages(setting)
+	if err != nil {
+		return nil, err
+	}
+	return chain.Wrap(inner), nil
+}
+
+// transformed puts the listener's stages around its codec; nil stays nil, for a codec
+// that was refused.
+func (g *Gateway) transformed(l config.Listener, c codec.Codec) (codec.Codec, error) {
+	chain, err := stages(l.Transform)
 	switch {
 	case err != nil || chain == nil || c == nil:
 		return c, err
