@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec/dialogue"
 )
@@ -23,12 +25,11 @@ func TestTheExamplesOfTransformationsComeTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("METER_KEY", meterKey)
-	text := strings.ReplaceAll(string(page), "> GCM\n", "> "+sealedLine(t)+"\n")
 	g := newGateway(t, environment(t))
 	defer run(t, g)()
 	var listener string
 	played := 0
-	for _, part := range strings.Split("\n"+text, "\n```")[1:] {
+	for _, part := range strings.Split("\n"+string(page), "\n```")[1:] {
 		mark, body, _ := strings.Cut(part, "\n")
 		switch mark {
 		case "json":
@@ -64,8 +65,8 @@ func play(t *testing.T, g *Gateway, listener, text string) {
 	}
 }
 
-// sealedLine is the line "m1,21.5" as the meter of the page sends it.
-func sealedLine(t *testing.T) string {
+// meterCipher is what the meter of the page encrypts with.
+func meterCipher(t *testing.T) cipher.AEAD {
 	t.Helper()
 	key, err := hex.DecodeString(meterKey)
 	if err != nil {
@@ -79,6 +80,13 @@ func sealedLine(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return aead
+}
+
+// sealedLine is the line "m1,21.5" as the meter of the page sends it.
+func sealedLine(t *testing.T) string {
+	t.Helper()
+	aead := meterCipher(t)
 	nonce := make([]byte, aead.NonceSize())
 	return hex.EncodeToString(aead.Seal(nonce, nonce, []byte("m1,21.5"), nil))
 }
@@ -108,5 +116,36 @@ func TestFaultsOfTransformationsAreNamedByPointer(t *testing.T) {
 		if len(faults) == 0 || !strings.Contains(fmt.Sprint(faults), "/listeners/a"+want) {
 			t.Errorf("%s: got %v, want %s", transform, faults, want)
 		}
+	}
+}
+
+// A device that encrypts gets an encrypted acknowledgement, inside the framing.
+func TestAnEncryptedDeviceIsAnsweredAsItSpeaks(t *testing.T) {
+	t.Setenv("METER_KEY", meterKey)
+	g := newGateway(t, environment(t))
+	defer run(t, g)()
+	g.applyDesired(json.RawMessage(`{"listeners":{"meters":{"bind":"tcp://127.0.0.1:0","codec":"csv","ack":"decoded",
+		"frame":{"type":"length","size":2},"options":{"columns":["id","celsius"],"id":"id","ack":"OK"},
+		"transform":{"frames":[{"type":"decrypt","cipher":"aes-gcm","key":{"env":"METER_KEY"}}]}}}}`), 1)
+	conn := dial(t, g, "meters")
+	frame, err := hex.DecodeString(sealedLine(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write(append([]byte{0, byte(len(frame))}, frame...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	const nonce, tag = 12, 16
+	answer := make([]byte, 2+nonce+len("OK")+tag)
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		t.Fatal(err)
+	}
+	aead := meterCipher(t)
+	plain, err := aead.Open(nil, answer[2:2+nonce], answer[2+nonce:], nil)
+	if err != nil || string(plain) != "OK" || int(answer[1]) != len(answer)-2 {
+		t.Errorf("the device reads %q, %v", plain, err)
 	}
 }
