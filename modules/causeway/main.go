@@ -4,6 +4,8 @@
 //	causeway [run]     serve until SIGTERM or SIGINT
 //	causeway health    exit 0 when the gateway on this host is alive
 //	causeway version   print the version
+//
+// and what package cli has for a prompt: decode, encode, frame, explain, identify, codec.
 package main
 
 import (
@@ -16,6 +18,7 @@ import (
 	"syscall"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codecs"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/cli"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/gateway"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
@@ -24,11 +27,8 @@ import (
 // version is set by the linker; module.json has the same.
 var version = "0.1.0-dev"
 
-// Exit codes.
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
+// exitFailed is the exit code of the gateway itself; package cli has those of a prompt.
+const exitFailed = 1
 
 func main() {
 	command := "run"
@@ -46,8 +46,7 @@ func main() {
 	case "version":
 		_, err = fmt.Println("causeway", version)
 	default:
-		fmt.Fprintf(os.Stderr, "causeway: unknown command %q, known are run, health and version\n", command)
-		os.Exit(exitUsage)
+		os.Exit(prompt(ctx, os.Args[1:]))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "causeway:", err)
@@ -85,6 +84,20 @@ func run(ctx context.Context) error {
 	log.Info().Str("version", version).Str("device", env.Hub.DeviceID).Str("module", env.Hub.ModuleID).
 		Str("hub", env.Hub.Host()).Str("environment", string(env.Hub.Style)).Msg("causeway starting")
 	return g.Run(ctx)
+}
+
+// prompt carries out a command of the command line and returns its exit code.
+func prompt(ctx context.Context, args []string) int {
+	registry, err := codecs.All()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "causeway:", err)
+		return exitFailed
+	}
+	return cli.Run(ctx, args, cli.Options{
+		Registry: registry, Transform: gateway.Transform,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Color: cli.Terminal(os.Stdout) && os.Getenv("NO_COLOR") == "",
+	})
 }
 
 // health asks the gateway of this container; it is the image's HEALTHCHECK.

@@ -23,6 +23,7 @@ var directions = []struct {
 	to   []string
 }{
 	{causeway + "/codec/codectest", []string{causeway + "/codec", rooms + "/frame"}},
+	{causeway + "/codec/dialogue", []string{causeway + "/codec", rooms + "/frame"}},
 	{causeway + "/codec", leaves[:1]}, // what helps codecs lies below the contract
 	{rooms + "/message", nil},
 	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
@@ -33,7 +34,10 @@ var directions = []struct {
 	{rooms + "/plugin", leaves[:1]},
 	{causeway + "/kits", append(leaves[:1:1], causeway+"/kits")},
 	{rooms + "/frame", leaves},
+	{rooms + "/cli", append(leaves[:2:2], rooms+"/frame", rooms+"/identify")},
+	{rooms + "/identify", leaves},
 	{rooms + "/route", leaves},
+	{rooms + "/transform", leaves},
 	{rooms + "/spool", leaves},
 	{rooms + "/state", nil},
 	{rooms + "/deadletter", append(leaves[:2:2], rooms+"/state")},
@@ -110,6 +114,11 @@ var owners = []struct{ library, owner string }{
 	{"github.com/amenzhinsky/iothub", rooms + "/hub"},
 	{"github.com/kelseyhightower/envconfig", rooms + "/config"},
 	{"github.com/expr-lang/expr", rooms + "/route"},
+	{"github.com/klauspost/compress", rooms + "/transform"},
+	{"github.com/fxamacker/cbor", rooms + "/transform"},
+	{"github.com/vmihailenco/msgpack", rooms + "/transform"},
+	{"github.com/bufbuild/protocompile", rooms + "/transform"},
+	{"github.com/hamba/avro", rooms + "/transform"},
 	{"github.com/pires/go-proxyproto", rooms + "/listen"},
 	{"github.com/hashicorp/raft-wal", rooms + "/spool"},
 	{"go.etcd.io/bbolt", rooms + "/state"},

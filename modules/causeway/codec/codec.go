@@ -129,6 +129,16 @@ func Close(d Dialogue) {
 	}
 }
 
+// Identifier is the add-on of a codec (of the [Codec], not of its dialogues) that
+// recognises its own protocol, to tell people what unknown bytes may be.
+type Identifier interface {
+	// Identify says how sure it is that the data is what a device of this protocol
+	// sends, from 0 (not at all) to 100, and why in a few words. The data is the
+	// beginning of a stream, a frame out of its middle, or a datagram; it may be cut off.
+	// It must not panic on any input.
+	Identify(data []byte) (confidence int, reason string)
+}
+
 // Field is one named byte range of a frame.
 type Field struct {
 	Offset, Len int

@@ -23,7 +23,7 @@
 // command into bytes, [Ticker] is called as time passes, [Resumer] decodes frames
 // of an earlier link again, [Splitter] cuts a message that is too large for the
 // hub, [Explainer] names the parts of a frame for people, [Closer] hears that the
-// link is over.
+// link is over. A codec that recognises its own protocol is an [Identifier].
 //
 // # What the outcome promises
 //

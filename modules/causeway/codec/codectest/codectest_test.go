@@ -3,14 +3,12 @@ package codectest
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/codec/dialogue"
 )
 
 // sound is a codec that does everything a dialogue can do, rightly.
@@ -78,40 +76,6 @@ func TestSoundCodecReplays(t *testing.T) { Replay(t, newSound, "testdata") }
 
 func FuzzSoundCodec(f *testing.F) { Fuzz(f, newSound, "testdata") }
 
-func TestUpdateWritesWhatTheCodecDoes(t *testing.T) {
-	dir := t.TempDir()
-	full, err := os.ReadFile(filepath.Join("testdata", "everything.txtar"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var bare []string
-	for line := range strings.Lines(string(full)) {
-		if word, _, _ := strings.Cut(line, " "); !slices.Contains([]string{"@", "<", "=", "<<", "<!", "result", "close", "!"}, word) {
-			bare = append(bare, line)
-		}
-	}
-	path := filepath.Join(dir, "case.txtar")
-	s, err := parse(path, strings.Join(bare, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, _ := newSound(nil)
-	got, _, err := s.play(c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.update(got); err != nil {
-		t.Fatal(err)
-	}
-	written, err := os.ReadFile(path)
-	if err != nil || string(written) != string(full) {
-		t.Errorf("%v, got:\n%s", err, written)
-	}
-}
-
 // keeper keeps a frame that it had to copy.
 type keeper struct{ last []byte }
 
@@ -144,27 +108,28 @@ func (*greedy) Receive(f codec.Frame, out *codec.Outcome) error {
 func TestFaultsOfCodecsAreFoundOut(t *testing.T) {
 	n := 0
 	cases := map[string]struct {
-		dialogue func() any
-		check    func(*script, *testing.T, codec.Codec, [][]string)
-		text     string
+		begin func() any
+		check func(script, *testing.T, codec.Codec, [][]string)
+		text  string
 	}{
-		"a kept frame": {func() any { return &keeper{} }, (*script).same,
+		"a kept frame": {func() any { return &keeper{} }, script.same,
 			"-- transport --\nudp\n-- dialogue --\n> 01\n> 02\n"},
-		"another outcome each time": {func() any { return chancy{&n} }, (*script).same,
+		"another outcome each time": {func() any { return chancy{&n} }, script.same,
 			"-- transport --\nudp\n-- dialogue --\n> 01\n"},
-		"frames that depend on the pieces": {func() any { return &greedy{} }, (*script).rechunk,
+		"frames that depend on the pieces": {func() any { return &greedy{} }, script.rechunk,
 			"-- dialogue --\n> 6162\n"},
 	}
 	for name, c := range cases {
-		s, err := parse(name, c.text)
+		parsed, err := dialogue.Parse(name, c.text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := s.play(beginner(c.dialogue), nil)
+		s := script{parsed}
+		got, _, err := s.Play(beginner(c.begin), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !fails(func(t *testing.T) { t.Helper(); c.check(s, t, beginner(c.dialogue), got) }) {
+		if !fails(func(t *testing.T) { t.Helper(); c.check(s, t, beginner(c.begin), got) }) {
 			t.Errorf("%s was not found out", name)
 		}
 	}
@@ -180,50 +145,4 @@ func fails(check func(*testing.T)) bool {
 	}()
 	<-done
 	return probe.Failed()
-}
-
-func TestContractBreachesAreShownInTheLines(t *testing.T) {
-	for name, m := range map[string]codec.Message{
-		"JSON that is none":        {Body: []byte("{"), ContentType: "application/json", ContentEncoding: "utf-8"},
-		"JSON without an encoding": {Body: []byte("{}"), ContentType: "application/json"},
-		"JSON that is not UTF-8":   {Body: []byte("\"\xff\""), ContentType: "application/json", ContentEncoding: "utf-8"},
-		"a property set twice":     {Properties: []codec.Property{{Name: "a"}, {Name: "A"}}},
-	} {
-		if line := message(&m); strings.HasPrefix(line, "{") {
-			t.Errorf("%s passes as %s", name, line)
-		}
-	}
-}
-
-func TestExpectationsMatchInMeaning(t *testing.T) {
-	for _, c := range []struct {
-		want, got string
-		match     bool
-	}{
-		{`= {"a":1,"b":[2]}`, `= {"b": [2], "a": 1}`, true},
-		{`= {"a":1}`, `= {"a":1.0}`, false},
-		{`= {"a":1}`, `= {"a":1,"b":2}`, false},
-		{`< "OK"`, `< 4f 4b`, true},
-		{`< "OK"`, `<< "OK"`, false},
-		{`! crc`, `! malformed bad crc: malformed frame`, true},
-		{`! malformed crc`, `! malformed bad crc: malformed frame`, true},
-		{`! protocol`, `! malformed bad crc: malformed frame`, false},
-		{`close bye`, `close bye`, true},
-	} {
-		if got := matches(c.want, c.got); got != c.match {
-			t.Errorf("%s and %s: got %v", c.want, c.got, got)
-		}
-	}
-}
-
-func TestFaultsOfCaseFilesAreErrors(t *testing.T) {
-	for _, text := range []string{
-		"", "-- dialogue --\n", "-- dialogue --\n< 01\n", "-- dialogue --\n> 0\n", "-- dialogue --\n> \"x\n",
-		"-- dialogue --\nsend 01\n", "-- dialogue --\ncommand {\n", "-- dialogue --\ntick soon\n",
-		"-- transport --\nsctp\n-- dialogue --\n> 01\n", "-- replies --\n", "-- allocs --\nmany\n",
-	} {
-		if _, err := parse("case", text); err == nil {
-			t.Errorf("%q was taken", text)
-		}
-	}
 }

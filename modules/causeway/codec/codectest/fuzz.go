@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/codec/dialogue"
 )
 
 // Fuzz fuzzes a codec through the cases of dir: each input is played with the
@@ -13,31 +14,31 @@ import (
 // how the stream is cut, and must keep what Run checks of messages.
 func Fuzz(f *testing.F, factory codec.Factory, dir string) {
 	f.Helper()
-	all, err := scripts(dir)
+	all, err := dialogue.Scripts(dir)
 	if err != nil {
 		f.Fatal(err)
 	}
 	for i, s := range all {
-		f.Add(uint(i), s.seed(), uint8(1))
+		f.Add(uint(i), script{s}.seed(), uint8(1))
 	}
 	f.Fuzz(func(t *testing.T, i uint, input []byte, size uint8) {
-		s := *all[i%uint(len(all))]
-		made, err := factory(s.options)
+		s := *all[i%uint(len(all))] // a copy, for other steps
+		made, err := factory(s.Options)
 		if err != nil {
 			t.Fatalf("options: %v", err)
 		}
 		c := &opened{Codec: made}
 		defer c.closeAll()
-		l, err := s.begin(c)
+		l, err := s.Begin(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps := []step{{input: input}}
-		if l.split == nil {
+		steps := []dialogue.Step{{Input: input}}
+		if l.Split == nil {
 			steps = datagrams(input)
 		}
-		s.steps = steps
-		whole, played, err := s.play(c, func(l *link) { l.scribble = true })
+		s.Steps = steps
+		whole, played, err := s.Play(c, func(l *dialogue.Link) { l.Scribble = true })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,14 +47,14 @@ func Fuzz(f *testing.F, factory codec.Factory, dir string) {
 				t.Errorf("message that breaks the contract: %s", rest)
 			}
 		}
-		for _, frame := range played.frames {
-			checkFields(t, l.dialogue, frame)
+		for _, frame := range played.Frames {
+			checkFields(t, l.Dialogue, frame)
 		}
-		if l.split == nil || strings.Contains(string(s.frame), `"none"`) {
+		if l.Split == nil || strings.Contains(string(s.Frame), `"none"`) {
 			return
 		}
-		s.steps = rechunked(steps, func() int { return 1 + int(size) })
-		pieces, _, err := s.play(c, nil)
+		s.Steps = rechunked(steps, func() int { return 1 + int(size) })
+		pieces, _, err := s.Play(c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,23 +63,23 @@ func Fuzz(f *testing.F, factory codec.Factory, dir string) {
 }
 
 // seed is the input of a case: its stream, or its datagrams, each behind its length.
-func (s *script) seed() []byte {
+func (s script) seed() []byte {
 	var input []byte
-	for _, st := range s.steps {
-		if s.udp {
-			input = binary.BigEndian.AppendUint16(input, uint16(len(st.input)))
+	for _, st := range s.Steps {
+		if s.UDP {
+			input = binary.BigEndian.AppendUint16(input, uint16(len(st.Input)))
 		}
-		input = append(input, st.input...)
+		input = append(input, st.Input...)
 	}
 	return input
 }
 
 // datagrams undoes seed; a length over what is left takes the rest.
-func datagrams(input []byte) []step {
-	var steps []step
+func datagrams(input []byte) []dialogue.Step {
+	var steps []dialogue.Step
 	for len(input) >= 2 {
 		n := min(int(binary.BigEndian.Uint16(input)), len(input)-2)
-		steps = append(steps, step{input: input[2 : 2+n]})
+		steps = append(steps, dialogue.Step{Input: input[2 : 2+n]})
 		input = input[2+n:]
 	}
 	return steps

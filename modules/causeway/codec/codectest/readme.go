@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/codec/dialogue"
 )
 
 // listenerDoc is what the examples of a README show: a listener of the twin.
@@ -59,10 +60,10 @@ func Readme(t *testing.T, factory codec.Factory, path string) {
 	}
 }
 
-func playExample(t *testing.T, factory codec.Factory, listener *listenerDoc, dialogue string) {
+func playExample(t *testing.T, factory codec.Factory, listener *listenerDoc, text string) {
 	t.Helper()
-	s := &script{udp: strings.HasPrefix(listener.Bind, "udp:"), frame: listener.Frame}
-	if err := s.dialogue(dialogue); err != nil {
+	s := &dialogue.Script{UDP: strings.HasPrefix(listener.Bind, "udp:"), Frame: listener.Frame}
+	if err := s.Add(text); err != nil {
 		t.Fatal(err)
 	}
 	made, err := factory(listener.Options)
@@ -71,26 +72,27 @@ func playExample(t *testing.T, factory codec.Factory, listener *listenerDoc, dia
 	}
 	c := &opened{Codec: made}
 	defer c.closeAll()
-	got, _, err := s.play(c, nil)
+	got, _, err := s.Play(c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range s.steps {
-		if want := s.steps[i].want; !allMatch(want, got[i]) {
-			t.Errorf("after %s\ngot:\n%s\nwant:\n%s", s.steps[i].line, indent(got[i]), indent(want))
-		}
+	for _, f := range s.Failures(got) {
+		t.Error(f)
 	}
 }
 
+// block is a fenced block of a page.
+type block struct{ name, text string }
+
 // blocks returns the fenced blocks of a page, by the word behind the fence.
-func blocks(page string) []section {
-	var all []section
+func blocks(page string) []block {
+	var all []block
 	open := false
 	for line := range strings.Lines(page) {
 		mark, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
 		switch {
 		case fence && !open:
-			all, open = append(all, section{name: mark}), true
+			all, open = append(all, block{name: mark}), true
 		case fence:
 			open = false
 		case open:

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/codec/dialogue"
 )
 
 // Replay plays every case of dir as [Run] does, without the truncated and changed
@@ -14,26 +15,27 @@ import (
 // link costs much and thousands of them would test the codec at the other end.
 func Replay(t *testing.T, factory codec.Factory, dir string) {
 	t.Helper()
-	all, err := scripts(dir)
+	all, err := dialogue.Scripts(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range all {
-		t.Run(strings.TrimSuffix(filepath.Base(s.path), ".txtar"), func(t *testing.T) {
-			made, err := factory(s.options)
+	for _, loaded := range all {
+		s := script{loaded}
+		t.Run(strings.TrimSuffix(filepath.Base(s.Path), ".txtar"), func(t *testing.T) {
+			made, err := factory(s.Options)
 			if err != nil {
 				t.Fatalf("options: %v", err)
 			}
 			goroutines := runtime.NumGoroutine()
 			c := &opened{Codec: made}
-			got, l, err := s.play(c, nil)
+			got, l, err := s.Play(c, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.golden(t, got)
 			s.same(t, c, got)
 			s.rechunk(t, c, got)
-			s.explain(t, c, l.frames)
+			s.explain(t, c, l.Frames)
 			c.closeAll()
 			noneLeft(t, goroutines)
 		})

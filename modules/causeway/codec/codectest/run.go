@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
+	"github.com/causeway-iot/causeway/modules/causeway/codec/dialogue"
 )
 
 // update makes Run write the expectations instead of checking them.
@@ -26,6 +27,9 @@ const (
 	rechunkings = 20
 )
 
+// script is a case that is being checked.
+type script struct{ *dialogue.Script }
+
 // Run plays every case of dir against codecs of the factory. Besides comparing
 // with what the files expect, it checks for each case that
 //   - the same input leads to the same outcome, on a link of the same codec as well;
@@ -37,28 +41,29 @@ const (
 //   - no goroutine is left over, and the budget of allocations is kept.
 func Run(t *testing.T, factory codec.Factory, dir string) {
 	t.Helper()
-	all, err := scripts(dir)
+	all, err := dialogue.Scripts(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range all {
-		t.Run(strings.TrimSuffix(filepath.Base(s.path), ".txtar"), func(t *testing.T) {
+	for _, loaded := range all {
+		s := script{loaded}
+		t.Run(strings.TrimSuffix(filepath.Base(s.Path), ".txtar"), func(t *testing.T) {
 			goroutines := runtime.NumGoroutine()
-			made, err := factory(s.options)
+			made, err := factory(s.Options)
 			if err != nil {
 				t.Fatalf("options: %v", err)
 			}
 			c := &opened{Codec: made}
-			got, l, err := s.play(c, nil)
+			got, l, err := s.Play(c, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			s.golden(t, got)
 			s.same(t, c, got)
 			s.rechunk(t, c, got)
-			s.truncate(t, c, l.frames)
-			s.mutate(t, c, l.frames)
-			s.explain(t, c, l.frames)
+			s.truncate(t, c, l.Frames)
+			s.mutate(t, c, l.Frames)
+			s.explain(t, c, l.Frames)
 			s.budget(t, c)
 			c.closeAll()
 			noneLeft(t, goroutines)
@@ -66,38 +71,28 @@ func Run(t *testing.T, factory codec.Factory, dir string) {
 	}
 }
 
-func (s *script) golden(t *testing.T, got [][]string) {
+func (s script) golden(t *testing.T, got [][]string) {
 	t.Helper()
 	if *update {
-		for i := range got {
-			for j, line := range got[i] { // keep what matches as it is written
-				if j < len(s.steps[i].want) && matches(s.steps[i].want[j], line) {
-					got[i][j] = s.steps[i].want[j]
-				}
-			}
-		}
-		if err := s.update(got); err != nil {
+		s.Settle(got)
+		if err := s.Update(got); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	for i := range s.steps {
-		if want := s.steps[i].want; !allMatch(want, got[i]) {
-			t.Errorf("after %s\ngot:\n%s\nwant:\n%s", s.steps[i].line, indent(got[i]), indent(want))
-		}
+	for _, f := range s.Failures(got) {
+		t.Error(f)
 	}
 }
 
-func indent(lines []string) string { return "\t" + strings.Join(lines, "\n\t") }
-
 // same plays the case again, and with everything scribbled over that is borrowed.
-func (s *script) same(t *testing.T, c codec.Codec, want [][]string) {
+func (s script) same(t *testing.T, c codec.Codec, want [][]string) {
 	t.Helper()
-	for what, prepare := range map[string]func(*link){
+	for what, prepare := range map[string]func(*dialogue.Link){
 		"a second link":                       nil,
-		"memory written over after its frame": func(l *link) { l.scribble = true },
+		"memory written over after its frame": func(l *dialogue.Link) { l.Scribble = true },
 	} {
-		got, _, err := s.play(c, prepare)
+		got, _, err := s.Play(c, prepare)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -111,7 +106,7 @@ func compare(t *testing.T, what string, want, got []string) {
 		return a == b || strings.HasPrefix(a, "! ") && firstWords(a) == firstWords(b)
 	}
 	if !slices.EqualFunc(want, got, same) {
-		t.Errorf("%s leads to another outcome\ngot:\n%s\nwant:\n%s", what, indent(got), indent(want))
+		t.Errorf("%s leads to another outcome\ngot:\n%s\nwant:\n%s", what, dialogue.Indent(got), dialogue.Indent(want))
 	}
 }
 
@@ -124,17 +119,17 @@ func firstWords(line string) [2]string {
 func flat(steps [][]string) []string { return slices.Concat(steps...) }
 
 // rechunk gives what stands between two commands or ticks in other pieces.
-func (s *script) rechunk(t *testing.T, c codec.Codec, want [][]string) {
+func (s script) rechunk(t *testing.T, c codec.Codec, want [][]string) {
 	t.Helper()
-	if l, err := s.begin(c); err != nil || l.split == nil || strings.Contains(string(s.frame), `"none"`) {
+	if l, err := s.Begin(c); err != nil || l.Split == nil || strings.Contains(string(s.Frame), `"none"`) {
 		return // each input is a frame
 	}
 	for i := range rechunkings {
 		most := 1 + i*i // byte by byte first
 		rng := rand.New(rand.NewPCG(uint64(i), 1))
-		other := *s
-		other.steps = rechunked(s.steps, func() int { return 1 + rng.IntN(most) })
-		got, _, err := other.play(c, nil)
+		other := *s.Script
+		other.Steps = rechunked(s.Steps, func() int { return 1 + rng.IntN(most) })
+		got, _, err := other.Play(c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,19 +137,19 @@ func (s *script) rechunk(t *testing.T, c codec.Codec, want [][]string) {
 	}
 }
 
-func rechunked(steps []step, size func() int) []step {
-	var out []step
+func rechunked(steps []dialogue.Step, size func() int) []dialogue.Step {
+	var out []dialogue.Step
 	var stream []byte
 	flush := func() {
 		for len(stream) > 0 {
 			n := min(size(), len(stream))
-			out = append(out, step{input: stream[:n]})
+			out = append(out, dialogue.Step{Input: stream[:n]})
 			stream = stream[n:]
 		}
 	}
 	for _, st := range steps {
-		if st.cmd == nil && st.tick == 0 {
-			stream = append(stream, st.input...)
+		if st.Command == nil && st.Tick == 0 {
+			stream = append(stream, st.Input...)
 			continue
 		}
 		flush()
@@ -166,7 +161,7 @@ func rechunked(steps []step, size func() int) []step {
 }
 
 // truncate replaces a frame by each of its beginnings.
-func (s *script) truncate(t *testing.T, c codec.Codec, frames [][]byte) {
+func (s script) truncate(t *testing.T, c codec.Codec, frames [][]byte) {
 	t.Helper()
 	total := 0
 	for _, f := range frames {
@@ -183,7 +178,7 @@ func (s *script) truncate(t *testing.T, c codec.Codec, frames [][]byte) {
 }
 
 // mutate changes bytes of frames.
-func (s *script) mutate(t *testing.T, c codec.Codec, frames [][]byte) {
+func (s script) mutate(t *testing.T, c codec.Codec, frames [][]byte) {
 	t.Helper()
 	if len(frames) == 0 {
 		return
@@ -203,7 +198,7 @@ func (s *script) mutate(t *testing.T, c codec.Codec, frames [][]byte) {
 }
 
 // survive plays the case with another i-th frame, which must not panic.
-func (s *script) survive(t *testing.T, made codec.Codec, i int, other []byte) {
+func (s script) survive(t *testing.T, made codec.Codec, i int, other []byte) {
 	t.Helper()
 	c := &opened{Codec: made}
 	defer c.closeAll()
@@ -212,9 +207,9 @@ func (s *script) survive(t *testing.T, made codec.Codec, i int, other []byte) {
 			t.Fatalf("frame %d as %s: panic: %v", i+1, hex.EncodeToString(other), v)
 		}
 	}()
-	_, _, err := s.play(c, func(l *link) {
-		l.scribble = true
-		l.before = func(n int) []byte {
+	_, _, err := s.Play(c, func(l *dialogue.Link) {
+		l.Scribble = true
+		l.Before = func(n int) []byte {
 			if n == i {
 				return other
 			}
@@ -224,20 +219,20 @@ func (s *script) survive(t *testing.T, made codec.Codec, i int, other []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err := s.begin(c); err == nil {
-		checkFields(t, l.dialogue, other)
+	if l, err := s.Begin(c); err == nil {
+		checkFields(t, l.Dialogue, other)
 	}
 }
 
 // explain checks what an Explainer says about the frames.
-func (s *script) explain(t *testing.T, c codec.Codec, frames [][]byte) {
+func (s script) explain(t *testing.T, c codec.Codec, frames [][]byte) {
 	t.Helper()
-	l, err := s.begin(c)
+	l, err := s.Begin(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range frames {
-		checkFields(t, l.dialogue, f)
+		checkFields(t, l.Dialogue, f)
 	}
 }
 
@@ -258,25 +253,25 @@ func checkFields(tb testing.TB, d codec.Dialogue, frame []byte) {
 }
 
 // budget counts the allocations of the last frame, received again and again.
-func (s *script) budget(t *testing.T, c codec.Codec) {
+func (s script) budget(t *testing.T, c codec.Codec) {
 	t.Helper()
-	if s.allocs < 0 || raceEnabled {
+	if s.Allocs < 0 || raceEnabled {
 		return
 	}
-	_, l, err := s.play(c, nil)
-	if err != nil || len(l.frames) == 0 {
+	_, l, err := s.Play(c, nil)
+	if err != nil || len(l.Frames) == 0 {
 		t.Fatalf("allocs: no frame to measure, %v", err)
 	}
 	const runs = 100
-	last := l.frames[len(l.frames)-1]
+	last := l.Frames[len(l.Frames)-1]
 	frame := slices.Clone(last)
 	n := testing.AllocsPerRun(runs, func() {
 		copy(frame, last) // a dialogue may have unescaped it in place
-		l.out.Reset()
-		err = l.dialogue.Receive(codec.Frame{Bytes: frame, At: l.now}, &l.out)
+		l.Out.Reset()
+		err = l.Dialogue.Receive(codec.Frame{Bytes: frame, At: l.Now}, &l.Out)
 	})
-	if int(n) > s.allocs {
-		t.Errorf("the last frame costs %v allocations, the budget is %d (%v)", n, s.allocs, err)
+	if int(n) > s.Allocs {
+		t.Errorf("the last frame costs %v allocations, the budget is %d (%v)", n, s.Allocs, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package command
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -40,12 +39,13 @@ type Methods struct {
 	service *Service
 	gateway Gateway
 	letters DeadLetters
+	decoder Decoder
 	table   map[string]func(context.Context, json.RawMessage) Answer
 }
 
 // NewMethods makes the table of methods.
-func NewMethods(s *Service, g Gateway, d DeadLetters) *Methods {
-	m := &Methods{service: s, gateway: g, letters: d}
+func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder) *Methods {
+	m := &Methods{service: s, gateway: g, letters: d, decoder: decoder}
 	m.table = map[string]func(context.Context, json.RawMessage) Answer{
 		"ping":             m.ping,
 		"getStatus":        m.getStatus,
@@ -55,6 +55,7 @@ func NewMethods(s *Service, g Gateway, d DeadLetters) *Methods {
 		"sendRaw":          m.sendRaw,
 		"disconnectDevice": m.disconnectDevice,
 		"setLogLevel":      m.setLogLevel,
+		"decode":           m.decode,
 
 		"listDeadLetters":   m.listDeadLetters,
 		"replayDeadLetters": m.replayDeadLetters,
@@ -227,38 +228,12 @@ type rawRequest struct {
 	AwaitReplySeconds int     `json:"awaitReplySeconds"`
 }
 
-func (r *rawRequest) bytes() ([]byte, error) {
-	var b []byte
-	var err error
-	given := 0
-	if r.Hex != nil {
-		given++
-		if b, err = hex.DecodeString(strings.ReplaceAll(*r.Hex, " ", "")); err != nil {
-			return nil, fmt.Errorf("hex: %w", err)
-		}
-	}
-	if r.Base64 != nil {
-		given++
-		if b, err = base64.StdEncoding.DecodeString(*r.Base64); err != nil {
-			return nil, fmt.Errorf("base64: %w", err)
-		}
-	}
-	if r.Text != nil {
-		given++
-		b = []byte(*r.Text)
-	}
-	if given != 1 || len(b) == 0 {
-		return nil, errors.New("give exactly one of hex, base64 and text, not empty")
-	}
-	return b, nil
-}
-
 func (m *Methods) sendRaw(ctx context.Context, payload json.RawMessage) Answer {
 	var in rawRequest
 	err := fields(payload, &in)
 	var b []byte
 	if err == nil {
-		b, err = in.bytes()
+		b, err = given(in.Hex, in.Base64, in.Text)
 	}
 	switch {
 	case err != nil:

@@ -61,6 +61,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		answer          string // a part of it
 	}{
 		{"ping", "", 200, `"pong":true`},
+		{"decode", `{"codec":"a","text":"hi"}`, 200, `"codec":"a"`},
 		{"ping", `{"any":"thing"}`, 200, `"pong":true`},
 		{"getStatus", "null", 200, `{"fine":true}`},
 		{"listDevices", "", 200, `{"devices":["after ",100],"total":2}`},
@@ -138,7 +139,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		}
 		return []byte("\x00\xff"), nil
 	}})
-	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{})
+	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{})
 	covered := map[string]bool{}
 	for _, c := range cases {
 		covered[c.method] = true
@@ -160,7 +161,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 }
 
 func TestUnknownMethodListsTheKnown(t *testing.T) {
-	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{})
+	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{})
 	a := m.Call(t.Context(), "Ping", nil) // names are case-sensitive
 	var refusal struct {
 		Error string
@@ -169,7 +170,7 @@ func TestUnknownMethodListsTheKnown(t *testing.T) {
 	if err := json.Unmarshal(a.Payload, &refusal); err != nil || a.Status != 400 {
 		t.Fatalf("answered %d %s", a.Status, a.Payload)
 	}
-	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 10 {
+	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 11 {
 		t.Errorf("answered %s", a.Payload)
 	}
 }
@@ -190,7 +191,7 @@ func TestRawReplyHasItsOwnTime(t *testing.T) {
 		}
 		return nil, nil
 	}})
-	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}).Call(t.Context(), "sendRaw",
+	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}).Call(t.Context(), "sendRaw",
 		json.RawMessage(`{"deviceId":"d","text":"x","awaitReplySeconds":7}`))
 	if a.Status != 200 {
 		t.Errorf("answered %d %s", a.Status, a.Payload)

@@ -61,6 +61,8 @@ type Listener struct {
 	Options json.RawMessage `json:"options,omitempty"`
 	// Frame is a JSON object with at least "type", or empty: the codec frames.
 	Frame json.RawMessage `json:"frame,omitempty"`
+	// Transform is a JSON object for package transform, or empty.
+	Transform json.RawMessage `json:"transform,omitempty"`
 	// Ack is "stored", "decoded" or "none".
 	Ack    string `json:"ack"`
 	Output string `json:"output"`

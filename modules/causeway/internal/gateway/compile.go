@@ -94,6 +94,9 @@ func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (doo
 	} else if err != nil {
 		fault("options", err)
 	}
+	if c, err = g.transformed(l, c); err != nil {
+		fault("transform", err)
+	}
 	framing, err := framingOf(name, l, c)
 	if err != nil {
 		fault("frame", err)

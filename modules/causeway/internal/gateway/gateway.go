@@ -97,7 +97,7 @@ func New(opts Options) (*Gateway, error) {
 	g.observers = newObservers(observe.Labels{
 		IoTHub: env.Hub.IoTHubHostName, EdgeDevice: env.Hub.DeviceID, Module: env.Hub.ModuleID, Version: opts.Version,
 	}, opts.Log)
-	g.observers.letters = g.letters
+	g.observers.letters, g.observers.codecs = g.letters, opts.Registry
 	err := errors.Join(
 		g.observers.gauges(g), g.observers.spoolGauges(g.spooling), g.observers.letterGauges(g.letters))
 	if err != nil {
@@ -113,7 +113,7 @@ func New(opts Options) (*Gateway, error) {
 		Ended: g.commandEnded, Store: command.StateStore{File: g.kept},
 		Failed: func(err error) { g.observers.flood.Warn("queued commands not kept", err) },
 	})
-	g.methods = command.NewMethods(g.commands, g, g.letters)
+	g.methods = command.NewMethods(g.commands, g, g.letters, g)
 	g.observers.known = g.methods.Names()
 	g.reported = twin.NewReported(g.hub, g.describe, func(err error) { g.log.Warn().Err(err).Msg("report failed") })
 	g.devices = twin.NewDevices(g.pushDesired, g.reported.Changed)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/listen"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/observe"
@@ -26,6 +27,7 @@ type observers struct {
 	flood   *observe.Flood
 	log     zerolog.Logger
 	letters *deadLetters
+	codecs  *codec.Registry // for hints
 
 	mu        sync.Mutex
 	connected bool
@@ -195,11 +197,13 @@ type listenerObserver struct {
 	name, codec string
 	flood       *observe.Flood
 	letters     *deadLetters
+	hint        hint
 }
 
 func (o *observers) listener(name, codec string) *listenerObserver {
 	return &listenerObserver{
 		Listener: o.metrics.Listener(name), name: name, codec: codec, flood: o.flood, letters: o.letters,
+		hint: hint{registry: o.codecs, codec: codec},
 	}
 }
 
@@ -220,6 +224,7 @@ func (o *listenerObserver) Fault(f session.Fault) {
 		o.DatagramsDropped.Inc(dropReason(f.Err))
 	}
 	o.letters.fault(o, f)
+	o.tell(f)
 	o.flood.Warn("device fault listener="+o.name+" kind="+string(f.Kind), f.Err,
 		"device", f.Device, "remote", f.Link.Peer().Remote.String())
 }

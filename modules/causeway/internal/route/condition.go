@@ -53,8 +53,13 @@ func builtins() []string {
 type uses struct{ properties, body bool }
 
 func compile(when string) (*vm.Program, uses, error) {
+	return compileAs(when, "condition", expr.AsBool())
+}
+
+// compileAs compiles a text, which errors call by its kind.
+func compileAs(when, what string, as ...expr.Option) (*vm.Program, uses, error) {
 	if len(when) > maxCondition {
-		return nil, uses{}, fmt.Errorf("condition has %d bytes, must have at most %d", len(when), maxCondition)
+		return nil, uses{}, fmt.Errorf("%s has %d bytes, must have at most %d", what, len(when), maxCondition)
 	}
 	tree, err := parser.Parse(when)
 	if err != nil {
@@ -65,9 +70,9 @@ func compile(when string) (*vm.Program, uses, error) {
 	if in.err != nil {
 		return nil, uses{}, in.err
 	}
-	options := []expr.Option{
-		expr.Env(new(environment)), expr.AsBool(), expr.MaxNodes(maxNodes), expr.DisableAllBuiltins(),
-	}
+	options := append([]expr.Option{
+		expr.Env(new(environment)), expr.MaxNodes(maxNodes), expr.DisableAllBuiltins(),
+	}, as...)
 	for _, name := range builtins() {
 		options = append(options, expr.EnableBuiltin(name))
 	}

@@ -1,4 +1,4 @@
-package codectest
+package dialogue
 
 import (
 	"bytes"
@@ -38,9 +38,9 @@ type resultLine struct {
 	Error       string          `json:"error,omitempty"`
 }
 
-// render writes an outcome as the lines of a dialogue. What breaks the contract
+// Lines writes an outcome as the lines of a dialogue. What breaks the contract
 // becomes a line that no file can expect.
-func render(out *codec.Outcome, err error) []string {
+func Lines(out *codec.Outcome, err error) []string {
 	var lines []string
 	add := func(word, text string) { lines = append(lines, word+" "+text) }
 	if id := out.Identity; id.Device != "" {
@@ -50,17 +50,17 @@ func render(out *codec.Outcome, err error) []string {
 		}))
 	}
 	if len(out.Reply) > 0 {
-		add("<", showBytes(out.Reply))
+		add("<", Show(out.Reply))
 	}
 	if err == nil {
 		for i := range out.Messages {
 			add("=", message(&out.Messages[i]))
 		}
 		if len(out.Ack) > 0 {
-			add("<<", showBytes(out.Ack))
+			add("<<", Show(out.Ack))
 		}
 		if len(out.Nak) > 0 {
-			add("<!", showBytes(out.Nak))
+			add("<!", Show(out.Nak))
 		}
 	}
 	for _, r := range out.Results {
@@ -74,7 +74,7 @@ func render(out *codec.Outcome, err error) []string {
 		add("close", out.Close)
 	}
 	if err != nil {
-		add("!", kindOf(err)+" "+err.Error())
+		add("!", Kind(err)+" "+err.Error())
 	}
 	return lines
 }
@@ -120,7 +120,9 @@ func toJSON(v any) string {
 	return strings.TrimSpace(text.String())
 }
 
-func kindOf(err error) string {
+// Kind is the word for an error of a dialogue in case files: malformed, protocol,
+// refused, broken, unknown, bad, busy or framing.
+func Kind(err error) string {
 	for _, k := range []struct {
 		name string
 		err  error
@@ -137,8 +139,8 @@ func kindOf(err error) string {
 	return "malformed" // as the contract says
 }
 
-// matches reports whether a line is what a file expects.
-func matches(want, got string) bool {
+// Matches reports whether a line is what a file expects.
+func Matches(want, got string) bool {
 	word, wanted, _ := strings.Cut(want, " ")
 	gotWord, text, _ := strings.Cut(got, " ")
 	if word != gotWord {
@@ -154,8 +156,8 @@ func matches(want, got string) bool {
 	case "@", "=", "result":
 		return sameJSON(wanted, text)
 	case "<", "<<", "<!":
-		a, errA := parseBytes(wanted)
-		b, errB := parseBytes(text)
+		a, errA := Bytes(wanted)
+		b, errB := Bytes(text)
 		return errA == nil && errB == nil && bytes.Equal(a, b)
 	default:
 		return wanted == text
@@ -178,12 +180,13 @@ func sameJSON(a, b string) bool {
 	return texts[0] == texts[1]
 }
 
-func allMatch(want, got []string) bool {
+// AllMatch reports whether the lines are those that a file expects, in order.
+func AllMatch(want, got []string) bool {
 	if len(want) != len(got) {
 		return false
 	}
 	for i := range want {
-		if !matches(want[i], got[i]) {
+		if !Matches(want[i], got[i]) {
 			return false
 		}
 	}

@@ -1,4 +1,4 @@
-package codectest
+package dialogue
 
 import (
 	"bytes"
@@ -12,39 +12,50 @@ import (
 	"time"
 )
 
-// script is a case file.
-type script struct {
-	path     string
+// Script is a case file.
+type Script struct {
+	// Path is where it was read, or its name.
+	Path string
+	// Options are those of the codec; UDP and Frame those of the listener, Frame nil
+	// where the codec cuts the stream itself.
+	Options json.RawMessage
+	UDP     bool
+	Frame   json.RawMessage
+	// Allocs is the budget of the last frame, -1 where the case says nothing.
+	Allocs int
+	// Steps are the dialogue.
+	Steps []Step
+
 	sections []section
-	options  json.RawMessage
-	udp      bool
-	frame    json.RawMessage
-	allocs   int // -1 where the case says nothing
-	steps    []step
 }
 
 // section is a part of the file as it was written.
 type section struct{ name, text string }
 
-// step is something done to the codec, and what is expected then.
-type step struct {
+// Step is something done to the codec, and what is expected then.
+type Step struct {
+	// Line is the step as it was written.
+	Line string
+	// Exactly one of these says what is done: bytes from the device, a command, or
+	// time that passes.
+	Input   []byte
+	Command *Command
+	Tick    time.Duration
+	// Want are the lines expected then.
+	Want []string
+
 	before []string // comments and blank lines
-	line   string   // as it was written
-	input  []byte
-	cmd    *command
-	tick   time.Duration
-	want   []string
 }
 
-// command is a line "command {json}".
-type command struct {
+// Command is a line "command {json}".
+type Command struct {
 	Correlation string          `json:"correlation"`
 	Name        string          `json:"name"`
 	Payload     json.RawMessage `json:"payload"`
 }
 
-// scripts reads the cases of a folder.
-func scripts(dir string) ([]*script, error) {
+// Scripts reads the cases of a folder, its files *.txtar; none is an error.
+func Scripts(dir string) ([]*Script, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil {
 		return nil, fmt.Errorf("find cases: %w", err)
@@ -52,21 +63,22 @@ func scripts(dir string) ([]*script, error) {
 	if len(paths) == 0 {
 		return nil, fmt.Errorf("find cases: no *.txtar in %s", dir)
 	}
-	all := make([]*script, len(paths))
+	all := make([]*Script, len(paths))
 	for i, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read case: %w", err)
 		}
-		if all[i], err = parse(path, string(data)); err != nil {
+		if all[i], err = Parse(path, string(data)); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return all, nil
 }
 
-func parse(path, data string) (*script, error) {
-	s := &script{path: path, sections: []section{{}}, allocs: -1}
+// Parse reads a case, the text of a file. The path is kept for Update.
+func Parse(path, data string) (*Script, error) {
+	s := &Script{Path: path, sections: []section{{}}, Allocs: -1}
 	for line := range strings.Lines(data) {
 		name, ok := strings.CutPrefix(strings.TrimSpace(line), "-- ")
 		if name, ok2 := strings.CutSuffix(name, " --"); ok && ok2 {
@@ -80,17 +92,17 @@ func parse(path, data string) (*script, error) {
 		var err error
 		switch sec.name {
 		case "options.json":
-			s.options = json.RawMessage(text)
+			s.Options = json.RawMessage(text)
 		case "transport":
-			if s.udp = text == "udp"; !s.udp && text != "tcp" {
+			if s.UDP = text == "udp"; !s.UDP && text != "tcp" {
 				err = fmt.Errorf("transport %q, allowed are tcp, udp", text)
 			}
 		case "frame":
-			s.frame = json.RawMessage(text)
+			s.Frame = json.RawMessage(text)
 		case "allocs":
-			s.allocs, err = strconv.Atoi(text)
+			s.Allocs, err = strconv.Atoi(text)
 		case "dialogue":
-			err = s.dialogue(sec.text)
+			err = s.Add(sec.text)
 		default:
 			err = fmt.Errorf("section %q, known are options.json, transport, frame, allocs, dialogue", sec.name)
 		}
@@ -98,38 +110,39 @@ func parse(path, data string) (*script, error) {
 			return nil, err
 		}
 	}
-	if len(s.steps) == 0 {
+	if len(s.Steps) == 0 {
 		return nil, fmt.Errorf("no dialogue")
 	}
 	return s, nil
 }
 
-func (s *script) dialogue(text string) error {
+// Add appends the steps of a dialogue, the text of a section of that name.
+func (s *Script) Add(text string) error {
 	var before []string
 	commands := 0
 	for i, line := range strings.Split(strings.TrimSuffix(text, "\n"), "\n") {
 		line = strings.TrimSpace(line)
 		word, rest, _ := strings.Cut(line, " ")
-		next := step{before: before, line: line}
+		next := Step{before: before, Line: line}
 		var err error
 		switch word {
 		case "", "#":
 			before = append(before, line)
 			continue
 		case ">":
-			next.input, err = parseBytes(rest)
+			next.Input, err = Bytes(rest)
 		case "command":
 			commands++
-			next.cmd = &command{Correlation: strconv.Itoa(commands)}
-			err = json.Unmarshal([]byte(rest), next.cmd)
+			next.Command = &Command{Correlation: strconv.Itoa(commands)}
+			err = json.Unmarshal([]byte(rest), next.Command)
 		case "tick":
-			next.tick, err = time.ParseDuration(rest)
+			next.Tick, err = time.ParseDuration(rest)
 		case "@", "<", "=", "<<", "<!", "result", "close", "!":
-			if len(s.steps) == 0 {
+			if len(s.Steps) == 0 {
 				return fmt.Errorf("line %d of the dialogue: nothing was done yet", i+1)
 			}
-			last := &s.steps[len(s.steps)-1]
-			last.want = append(last.want, line)
+			last := &s.Steps[len(s.Steps)-1]
+			last.Want = append(last.Want, line)
 			continue
 		default:
 			err = fmt.Errorf("begins with %q", word)
@@ -137,13 +150,13 @@ func (s *script) dialogue(text string) error {
 		if err != nil {
 			return fmt.Errorf("line %d of the dialogue, %q: %w", i+1, line, err)
 		}
-		s.steps, before = append(s.steps, next), nil
+		s.Steps, before = append(s.Steps, next), nil
 	}
 	return nil
 }
 
-// parseBytes reads hexadecimal, with spaces, or a quoted string.
-func parseBytes(text string) ([]byte, error) {
+// Bytes reads hexadecimal, with spaces, or a quoted Go string.
+func Bytes(text string) ([]byte, error) {
 	if strings.HasPrefix(text, `"`) {
 		quoted, err := strconv.Unquote(text)
 		return []byte(quoted), err
@@ -151,8 +164,8 @@ func parseBytes(text string) ([]byte, error) {
 	return hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 }
 
-// showBytes writes bytes as parseBytes reads them.
-func showBytes(b []byte) string {
+// Show writes bytes as Bytes reads them.
+func Show(b []byte) string {
 	for _, c := range b {
 		if (c < ' ' || c > '~') && c != '\n' && c != '\r' && c != '\t' {
 			return hex.EncodeToString(b)
@@ -161,8 +174,8 @@ func showBytes(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// update writes what the codec did into the file, in place of what was expected.
-func (s *script) update(got [][]string) error {
+// Update writes what the codec did into the file, in place of what was expected.
+func (s *Script) Update(got [][]string) error {
 	var text strings.Builder
 	for _, sec := range s.sections {
 		if sec.name != "" {
@@ -172,13 +185,13 @@ func (s *script) update(got [][]string) error {
 			text.WriteString(sec.text)
 			continue
 		}
-		for i, st := range s.steps {
-			for _, line := range append(append(st.before, st.line), got[i]...) {
+		for i, st := range s.Steps {
+			for _, line := range append(append(st.before, st.Line), got[i]...) {
 				text.WriteString(line + "\n")
 			}
 		}
 	}
-	old, err := os.ReadFile(s.path)
+	old, err := os.ReadFile(s.Path)
 	if err != nil {
 		return fmt.Errorf("update case: %w", err)
 	}
@@ -186,7 +199,7 @@ func (s *script) update(got [][]string) error {
 		return nil
 	}
 	const readable = 0o644
-	if err := os.WriteFile(s.path, []byte(text.String()), readable); err != nil {
+	if err := os.WriteFile(s.Path, []byte(text.String()), readable); err != nil {
 		return fmt.Errorf("update case: %w", err)
 	}
 	return nil
