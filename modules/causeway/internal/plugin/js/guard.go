@@ -17,7 +17,7 @@ type native = func(goja.FunctionCall) goja.Value
 // cheap are the built-ins that do a bounded piece of work.
 var cheap = map[string]bool{
 	"constructor": true, "length": true, "charCodeAt": true, "charAt": true, "codePointAt": true, "at": true,
-	"push": true, "pop": true, "isArray": true, "values": true, "keys": true, "entries": true, "hasOwnProperty": true,
+	"push": true, "pop": true, "isArray": true, "hasOwnProperty": true,
 	"fromCharCode": true, "fromCodePoint": true, "valueOf": true, "getPrototypeOf": true, "is": true, "isView": true,
 	"hasOwn": true, "create": true, "defineProperty": true, "setPrototypeOf": true, "preventExtensions": true,
 	"isExtensible": true, "of": true, "call": true, "byteLength": true, "buffer": true, "byteOffset": true,
@@ -37,6 +37,24 @@ var estimates = map[string]func(r *realm, call goja.FunctionCall) float64{
 	"asUintN":    func(_ *realm, c goja.FunctionCall) float64 { return c.Argument(0).ToFloat() },
 	"asIntN":     func(_ *realm, c goja.FunctionCall) float64 { return c.Argument(0).ToFloat() },
 	"raw":        func(_ *realm, c goja.FunctionCall) float64 { return many },
+	"apply": func(_ *realm, c goja.FunctionCall) float64 {
+		if n := length(c.Argument(1)); n > maxSpread {
+			return many
+		}
+		return 0
+	},
+	"bind": func(_ *realm, c goja.FunctionCall) float64 { // "bound bound bound f"
+		if f, ok := c.This.(*goja.Object); ok {
+			return length(f.Get("name"))
+		}
+		return 0
+	},
+}
+
+// elements says what an element of a result takes where it is more than elementBytes.
+var elements = map[string]int64{
+	"entries": 400, "fromEntries": memberBytes, "keys": 2 * elementBytes, "getOwnPropertyNames": 2 * elementBytes,
+	"getOwnPropertyDescriptors": 800, "match": memberBytes, "matchAll": memberBytes, "split": 2 * elementBytes,
 }
 
 // many refuses a call.
@@ -175,7 +193,7 @@ func (r *realm) replaceNative(holder *goja.Object, name string, f native) {
 // about to make, and for what it made.
 func (r *realm) guarded(name string, original native) native {
 	estimate := estimates[name]
-	gather := gathers[name]
+	gather, more := gathers[name], elements[name]
 	return func(c goja.FunctionCall) goja.Value {
 		n := length(c.This)
 		for i, a := range c.Arguments {
@@ -193,12 +211,18 @@ func (r *realm) guarded(name string, original native) native {
 			most := estimate(r, c) * unit
 			if most > float64(r.meter.memory) {
 				r.meter.grow(int64(min(most, math.MaxInt64/2)))
+			} else if name == "bind" {
+				r.meter.grow(int64(most))
 			}
 			if r.meter.stopped {
 				return goja.Undefined()
 			}
 		}
-		return r.made(original(c))
+		v := r.made(original(c))
+		if more > 0 {
+			r.meter.grow(int64(min(length(v), many)) * more)
+		}
+		return v
 	}
 }
 

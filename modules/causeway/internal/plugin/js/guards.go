@@ -79,7 +79,7 @@ func (r *realm) charge(c goja.FunctionCall) goja.Value {
 			_ = list.Set("0", fit)
 		}
 		if first.ClassName() != "ArrayBuffer" {
-			r.meter.grow(int64(min(length(fit), many)) * elementBytes)
+			r.meter.grow(int64(min(length(fit), many)) * memberBytes)
 		}
 	default:
 		if n := first.ToFloat(); n > 8 {

@@ -51,7 +51,7 @@ var hostile = map[string]string{
 	"arrays as strings":              `let a = ["xxxxxxxxxx"]; for (let i = 0; i < 50; i++) a = [a, a]; "" + a;`,
 	"flat":                           `let a = [1]; for (let i = 0; i < 50; i++) a = [a, a]; a.flat(Infinity);`,
 	"flatMap":                        `const a = new Array(100000).fill(1); a.flatMap(() => a);`,
-	"JSON of a web":                  `let a = [1]; for (let i = 0; i < 50; i++) a = [a, a]; JSON.stringify(a);return { data: { a } };`,
+	"JSON of a web":                  `let a = [1]; for (let i = 0; i < 50; i++) a = [a, a]; for (;;) try { JSON.stringify(a); } catch (e) {}`,
 	"data that is a web":             `let a = [1]; for (let i = 0; i < 50; i++) a = [a, a]; return { data: { a } };`,
 	"data in a circle":               `const a = {}; a.a = a; return { data: a };`,
 	"output flood":                   `return { data: { s: "x".repeat(1048570), t: "x".repeat(1000000) } };`,
@@ -93,7 +93,7 @@ func TestHostileScriptsCostTheirOwnLinkOnly(t *testing.T) {
 				t.Fatalf("got %v, want one of codec.ErrBroken", err)
 			}
 			t.Logf("%v, %v", took, err)
-			if !place.MatchString(err.Error()) && !strings.HasPrefix(name, "data ") && !strings.Contains(name, "flood") && name != "regular expression" {
+			if !place.MatchString(err.Error()) && !strings.HasPrefix(name, "data ") && !strings.Contains(name, "flood") && !strings.Contains(name, "message") && name != "regular expression" {
 				t.Errorf("%v names no line and column", err)
 			}
 		})
@@ -104,7 +104,7 @@ func TestHostileScriptsCostTheirOwnLinkOnly(t *testing.T) {
 // what became of the first.
 func endure(t *testing.T, source string) (error, time.Duration) {
 	t.Helper()
-	p, err := Compile("hostile.js", []byte(source), Limits{})
+	p, err := Compile("hostile.js", []byte(source), Limits{Steps: 500_000, MemoryBytes: 8 << 20, Stall: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

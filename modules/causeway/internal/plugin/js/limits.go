@@ -60,6 +60,7 @@ type meter struct {
 	began   time.Time
 	stop    func(reason any)
 	stopped bool
+	reason  string // why
 }
 
 // begin makes the budget whole for a call.
@@ -95,8 +96,8 @@ func (m *meter) grow(n int64) bool {
 
 func (m *meter) end(format string, args ...any) bool {
 	if !m.stopped {
-		m.stopped = true
-		m.stop(fmt.Sprintf("used "+format, args...))
+		m.stopped, m.reason = true, fmt.Sprintf("used "+format, args...)
+		m.stop(m.reason)
 	}
 	return false
 }

@@ -115,20 +115,26 @@ func (r *realm) call(work func() error) (err error) {
 		if v := recover(); v != nil {
 			err = r.recovered(v)
 		}
-		if r.meter.stopped {
-			r.vm.ClearInterrupt()
-			if err == nil {
-				err = r.program.brokenError("a limit was reached")
-			}
-		}
+		err = r.judged(err)
 	}()
 	if err := work(); err != nil {
 		return r.program.wordError(err)
 	}
-	if r.program.backtracks && time.Since(r.meter.began) > regexTime {
+	return nil
+}
+
+// judged is the error of a call that may have run into a limit besides.
+func (r *realm) judged(err error) error {
+	if r.meter.stopped {
+		r.vm.ClearInterrupt()
+		if !isBroken(err) {
+			return r.program.brokenError(r.meter.reason)
+		}
+	}
+	if r.program.backtracks && !isBroken(err) && time.Since(r.meter.began) > regexTime {
 		return r.program.brokenError(fmt.Sprintf("took more than %v, and a regular expression may have been given up", regexTime))
 	}
-	return nil
+	return err
 }
 
 // recovered turns a panic into an error. The engine panics with errors of the
@@ -159,11 +165,18 @@ func (r *realm) spreadTool(c goja.FunctionCall) goja.Value {
 	if o, ok := a.(*goja.Object); ok && o.ClassName() != "Array" {
 		a = r.materialized(o)
 	}
-	if !r.meter.grow(int64(min(length(a), many)) * elementBytes) {
+	if n := length(a); n > maxSpread {
+		r.meter.end("%.0f elements as arguments, at most %d are allowed", n, maxSpread)
+		return r.vm.NewArray()
+	} else if !r.meter.grow(int64(n) * elementBytes) {
 		return r.vm.NewArray()
 	}
 	return a
 }
+
+// maxSpread bounds what is put on the engine's stack at once, which grows in small
+// steps: the time is quadratic.
+const maxSpread = 1 << 16
 
 // membersTool charges for an object whose members are about to be copied.
 func (r *realm) membersTool(c goja.FunctionCall) goja.Value {
