@@ -36,7 +36,7 @@ type Limits struct {
 // regexTime is how long a regular expression with look-around or back references
 // may try at one string: the engine runs others in linear time, and cannot be
 // stopped from outside while it tries. It is wall time.
-const regexTime = time.Second
+const regexTime = 500 * time.Millisecond
 
 func (l Limits) withDefaults() Limits {
 	l.SourceBytes = cmp.Or(l.SourceBytes, 512<<10)

@@ -1,7 +1,7 @@
 "use strict";
 // What a script finds besides the language. It runs once for each engine, before
 // what reaches behind the guards is taken away.
-var construct = Reflect.construct, apply = Reflect.apply;
+var construct = Reflect.construct, apply = Reflect.apply, within = Object.prototype.isPrototypeOf;
 
 // Constructors that make something as long as they are told to are charged first.
 ["Array", "ArrayBuffer", "Map", "Set", "WeakMap", "WeakSet", "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array",
@@ -15,6 +15,8 @@ var construct = Reflect.construct, apply = Reflect.apply;
     },
     apply: function (target, self, args) { return apply(target, self, host.charge(args)); },
   });
+  // The engine's own check does not look behind a proxy.
+  Object.defineProperty(original, Symbol.hasInstance, { value: function (v) { return within.call(this.prototype, v); } });
   Object.defineProperty(original.prototype, "constructor", { value: guarded, writable: true, configurable: true });
   Object.defineProperty(global, name, { value: guarded, writable: true, configurable: true });
 });
