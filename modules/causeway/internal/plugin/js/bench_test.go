@@ -107,7 +107,7 @@ func TestFramesCostWhatTheyDid(t *testing.T) {
 	if raceEnabled {
 		return // counts differ under the race detector
 	}
-	budget := map[string]float64{"acme": 330, "climate": 70, "channels": 130, "class reader": 260}
+	budget := map[string]float64{"acme": 580, "climate": 75, "channels": 80, "class reader": 310}
 	for name, h := range hot(t) {
 		d, out := begin(t, h.codec), &codec.Outcome{}
 		if h.login != "" {

@@ -113,7 +113,7 @@ func instrument(name, source, parameters string, entries []string) (*goja.Progra
 	if at := nesting(source); at >= 0 {
 		return nil, refusal(name, source, file.Idx(at+1), fmt.Sprintf("brackets are nested more than %d deep", maxNesting))
 	}
-	program, err := goja.Parse(name, source, parser.WithDisableSourceMaps)
+	program, err := parser.ParseFile(nil, name, source, 0, parser.WithDisableSourceMaps)
 	if err != nil {
 		return nil, syntax(name, err)
 	}

@@ -205,8 +205,8 @@ func (d *framedDialogue) Split(data []byte, _ bool) (advance int, frame []byte, 
 		if !present(v) {
 			return nil
 		}
-		if f, ok := v.Export().(int64); ok && f >= 0 {
-			n = int(min(f, many))
+		if f := v.ToFloat(); f >= 0 && f <= many {
+			n = int(f)
 			return nil
 		}
 		return d.realm.program.brokenError(fmt.Sprintf("split returned %.40q, want the length of the frame, or 0 for more bytes", v.String()))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 
@@ -154,8 +155,10 @@ func (d *formatted) arguments(payload []byte, f codec.Frame) ([]goja.Value, erro
 
 // decoded makes messages of what the script returned.
 func (d *formatted) decoded(v goja.Value, out *codec.Outcome) error {
-	if o, ok := v.(*goja.Object); ok && o.ClassName() == "Promise" {
-		return d.realm.program.brokenError(d.decode + " is asynchronous, which decoders are not")
+	if o, ok := v.(*goja.Object); ok {
+		if o.ExportType() == reflect.TypeFor[*goja.Promise]() {
+			return d.realm.program.brokenError(d.decode + " is asynchronous, which decoders are not")
+		}
 	}
 	if d.decode != "decodeUplink" {
 		return d.messages(v, "", out)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf16"
 
@@ -50,11 +51,18 @@ func (r *realm) bytesOf(v goja.Value) ([]byte, bool) {
 		}
 		return b, true
 	}
-	switch b := o.Export().(type) {
-	case []byte:
-		return b, true
-	case goja.ArrayBuffer:
-		return b.Bytes(), true
+	return memory(o)
+}
+
+// memory returns the memory of a Uint8Array, a Buffer or an ArrayBuffer.
+func memory(o *goja.Object) ([]byte, bool) {
+	switch o.ExportType() { // exporting anything else would copy it, and all that it refers to
+	case reflect.TypeFor[[]byte]():
+		b, ok := o.Export().([]byte)
+		return b, ok
+	case reflect.TypeFor[goja.ArrayBuffer]():
+		b, ok := o.Export().(goja.ArrayBuffer)
+		return b.Bytes(), ok
 	}
 	return nil, false
 }

@@ -104,7 +104,7 @@ func TestHostileScriptsCostTheirOwnLinkOnly(t *testing.T) {
 // what became of the first.
 func endure(t *testing.T, source string) (error, time.Duration) {
 	t.Helper()
-	p, err := Compile("hostile.js", []byte(source), Limits{Steps: 500_000, MemoryBytes: 8 << 20, Stall: 2 * time.Second})
+	p, err := Compile("hostile.js", []byte(source), Limits{Steps: 200_000, MemoryBytes: 4 << 20, Stall: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

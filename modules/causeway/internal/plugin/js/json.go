@@ -109,10 +109,13 @@ func (w *jsonWriter) plain(o *goja.Object, depth int) (bool, error) {
 		return false, nil
 	case "Array":
 		return true, w.array(o, depth)
-	case "Number", "String", "Boolean", "BigInt":
-		if _, ok := o.Export().(map[string]any); !ok {
-			return w.value(w.realm.vm.ToValue(o.Export()), depth+1)
-		}
+	case "String":
+		return w.value(o.ToString(), depth+1)
+	case "Number":
+		return w.value(o.ToNumber(), depth+1)
+	case "Boolean":
+		w.dst = strconv.AppendBool(w.dst, o.String() == "true")
+		return true, nil
 	}
 	w.dst = append(w.dst, '{')
 	first := true

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -219,9 +220,8 @@ func (r reader) body(m *codec.Message, at string, v goja.Value) (err error) {
 		m.Body, err = r.bytes(at, v)
 		return err
 	case *goja.Object:
-		switch x.Export().(type) {
-		case []byte, goja.ArrayBuffer:
-			m.Body, err = r.bytes(at, v)
+		if b, ok := memory(x); ok {
+			m.Body, err = r.keep(b)
 			return err
 		}
 	}
@@ -256,8 +256,10 @@ func (r reader) time(at string, v goja.Value) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if o, ok := v.(*goja.Object); ok {
-		if t, ok := o.Export().(time.Time); ok && inYears(t) {
-			return t.UTC(), nil
+		if o.ExportType() == reflect.TypeFor[time.Time]() {
+			if t, ok := o.Export().(time.Time); ok && inYears(t) {
+				return t.UTC(), nil
+			}
 		}
 		return time.Time{}, r.wrong(at, "a valid Date", v)
 	}
