@@ -44,7 +44,9 @@ type Program struct {
 
 // regexClock bounds the regular expressions that goja hands to regexp2, whose
 // limit is a variable of that library; it is set once, before the first script.
-var regexClock = sync.OnceFunc(func() { regexp2.DefaultMatchTimeout = regexTime })
+var regexClock = sync.OnceFunc(func() { //nolint:gochecknoglobals // guards a variable of the library
+	regexp2.DefaultMatchTimeout = regexTime
+})
 
 // Compile compiles a script and runs its top level once, on trial. The name is what
 // errors call it, a file name without folders as a rule. Errors wrap [ErrScript] and
@@ -54,7 +56,8 @@ func Compile(name string, source []byte, limits Limits) (*Program, error) {
 	limits = limits.withDefaults()
 	p := &Program{name: name, limits: limits}
 	if len(source) > limits.SourceBytes {
-		return nil, fmt.Errorf("%s: has %d bytes, at most %d are allowed: %w", name, len(source), limits.SourceBytes, ErrScript)
+		return nil, fmt.Errorf("%s: has %d bytes, at most %d are allowed: %w",
+			name, len(source), limits.SourceBytes, ErrScript)
 	}
 	text := string(bytes.TrimPrefix(source, []byte("\ufeff")))
 	for _, mark := range []string{"(?=", "(?!", "(?<=", "(?<!", `\1`, `\2`, `\3`, `\k<`, "RegExp"} {
@@ -138,7 +141,8 @@ func instrument(name, source, parameters string, entries []string) (*goja.Progra
 	}
 	n := directives(program.Body)
 	own := function.Body.List
-	function.Body.List = slices.Concat(program.Body[:n], own[:1], []ast.Statement{r.stepStatement(1, w)}, program.Body[n:], own[1:])
+	first := []ast.Statement{own[0], r.stepStatement(1, w)}
+	function.Body.List = slices.Concat(program.Body[:n], first, program.Body[n:], own[1:])
 	function.DeclarationList = append(function.DeclarationList, program.DeclarationList...)
 	program.Body, program.DeclarationList = shell.Body, nil
 	code, err := goja.CompileAST(program, false)

@@ -83,6 +83,9 @@ func (r *realm) parse(text json.RawMessage) (goja.Value, error) {
 	if len(text) == 0 {
 		return r.vm.NewObject(), nil
 	}
+	if nesting(string(text)) >= 0 {
+		return nil, fmt.Errorf("JSON is nested more than %d deep: %w", maxNesting, codec.ErrMalformed)
+	}
 	return r.parseJSON(goja.Undefined(), r.vm.ToValue(string(text)))
 }
 
@@ -109,7 +112,8 @@ func (d *dialogue) Command(c codec.Command, out *codec.Outcome) error {
 		if len(c.Payload) > 0 {
 			payload, err = r.parse(c.Payload)
 		}
-		err = errors.Join(err, order.Set("name", c.Name), order.Set("correlation", c.Correlation), order.Set("payload", payload))
+		err = errors.Join(err, order.Set("name", c.Name), order.Set("payload", payload),
+			order.Set("correlation", c.Correlation))
 		return []goja.Value{order, d.state}, err
 	}, reader{r, out}.outcome)
 	return aboutCommand(err)
@@ -163,7 +167,10 @@ func (d *dialogue) Explain(frame []byte) []codec.Field {
 			if !ok {
 				return nil
 			}
-			f := codec.Field{Offset: whole(o.Get("offset")), Len: whole(o.Get("length")), Name: shown(o.Get("name")), Value: shown(o.Get("value"))}
+			f := codec.Field{
+				Offset: whole(o.Get("offset")), Len: whole(o.Get("length")),
+				Name: shown(o.Get("name")), Value: shown(o.Get("value")),
+			}
 			last := 0
 			if n := len(fields); n > 0 {
 				last = fields[n-1].Offset
@@ -209,7 +216,7 @@ func (d *framedDialogue) Split(data []byte, _ bool) (advance int, frame []byte, 
 			n = int(f)
 			return nil
 		}
-		return d.realm.program.brokenError(fmt.Sprintf("split returned %.40q, want the length of the frame, or 0 for more bytes", v.String()))
+		return d.realm.program.brokenf("split returned %.40q, want the length of the frame, or 0", v.String())
 	})
 	if err != nil || n == 0 || n > len(data) {
 		return 0, nil, err

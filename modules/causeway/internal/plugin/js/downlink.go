@@ -30,7 +30,8 @@ func (i *instance) encoder() string {
 func (d *formatted) Command(c codec.Command, out *codec.Outcome) error {
 	name := d.encoder()
 	if name == "" {
-		return fmt.Errorf("%s has none of the functions encodeDownlink, Encoder, Encode: %w", d.realm.program.name, errors.ErrUnsupported)
+		return fmt.Errorf("%s has none of the functions encodeDownlink, Encoder, Encode: %w",
+			d.realm.program.name, errors.ErrUnsupported)
 	}
 	port := d.options.FPort
 	err := d.run(name, func() ([]goja.Value, error) { return d.order(name, c) }, func(v goja.Value) error {

@@ -70,9 +70,9 @@ func (p *Program) wordError(err error) error {
 	return fmt.Errorf("%s: %s: %w", at, clip(text), kind)
 }
 
-// brokenError says that the script failed where no line can be named.
-func (p *Program) brokenError(text string) error {
-	return fmt.Errorf("%s: %s: %w", p.name, clip(text), codec.ErrBroken)
+// brokenf says that the script failed where no line can be named.
+func (p *Program) brokenf(format string, args ...any) error {
+	return fmt.Errorf("%s: %s: %w", p.name, clip(fmt.Sprintf(format, args...)), codec.ErrBroken)
 }
 
 // thrown is what a script threw: an Error's name and message, or any value's text.

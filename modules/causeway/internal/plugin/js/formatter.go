@@ -124,7 +124,8 @@ func (d *formatted) payload(frame []byte) ([]byte, error) {
 		b, err = base64.StdEncoding.DecodeString(string(text))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: frame %.40q is not %s: %w", d.realm.program.name, text, d.options.Encoding, codec.ErrMalformed)
+		return nil, fmt.Errorf("%s: frame %.40q is not %s: %w",
+			d.realm.program.name, text, d.options.Encoding, codec.ErrMalformed)
 	}
 	return b, nil
 }
@@ -157,7 +158,7 @@ func (d *formatted) arguments(payload []byte, f codec.Frame) ([]goja.Value, erro
 func (d *formatted) decoded(v goja.Value, out *codec.Outcome) error {
 	if o, ok := v.(*goja.Object); ok {
 		if o.ExportType() == reflect.TypeFor[*goja.Promise]() {
-			return d.realm.program.brokenError(d.decode + " is asynchronous, which decoders are not")
+			return d.realm.program.brokenf("%s is asynchronous, which decoders are not", d.decode)
 		}
 	}
 	if d.decode != "decodeUplink" {

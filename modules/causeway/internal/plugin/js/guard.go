@@ -36,6 +36,9 @@ var estimates = map[string]func(r *realm, call goja.FunctionCall) float64{
 	"flat":       flattened,
 	"asUintN":    func(_ *realm, c goja.FunctionCall) float64 { return c.Argument(0).ToFloat() },
 	"asIntN":     func(_ *realm, c goja.FunctionCall) float64 { return c.Argument(0).ToFloat() },
+	"match":      searched,
+	"matchAll":   searched,
+	"search":     searched,
 	"raw":        func(_ *realm, c goja.FunctionCall) float64 { return many },
 	"apply": func(_ *realm, c goja.FunctionCall) float64 {
 		if n := length(c.Argument(1)); n > maxSpread {
@@ -137,13 +140,16 @@ func flattened(r *realm, c goja.FunctionCall) float64 {
 	if d := c.Argument(0); !goja.IsUndefined(d) {
 		depth = d.ToFloat()
 	}
-	return r.leaves(c.This, min(depth, maxDepth))
+	return r.leaves(c.This, depth, 0)
 }
 
-func (r *realm) leaves(v goja.Value, depth float64) float64 {
+func (r *realm) leaves(v goja.Value, depth float64, level int) float64 {
 	o, ok := v.(*goja.Object)
-	if !ok || o.ClassName() != "Array" || depth < 0 {
+	switch {
+	case !ok || o.ClassName() != "Array" || depth < 0:
 		return 1
+	case level > maxDepth: // the engine recurses too
+		return many
 	}
 	count := length(o)
 	if !r.meter.step(int64(min(count, many))) {
@@ -151,7 +157,7 @@ func (r *realm) leaves(v goja.Value, depth float64) float64 {
 	}
 	n := 0.0
 	for i := 0; i < int(count) && !r.meter.stopped; i++ {
-		n += r.leaves(o.Get(decimal(i)), depth-1)
+		n += r.leaves(o.Get(decimal(i)), depth-1, level+1)
 	}
 	return n
 }
@@ -217,6 +223,13 @@ func (r *realm) guarded(name string, original native) native {
 			if r.meter.stopped {
 				return goja.Undefined()
 			}
+		}
+		if r.natives++; r.natives > 2*r.limits().Stack {
+			r.meter.end("built-in functions that call each other more than %d deep", 2*r.limits().Stack)
+		}
+		defer func() { r.natives-- }()
+		if r.meter.stopped {
+			return goja.Undefined()
 		}
 		v := r.made(original(c))
 		if more > 0 {

@@ -16,7 +16,8 @@ var forbidden = []string{"eval", "Function", "Proxy", "Reflect", "WeakRef", "Fin
 var globalNames = []string{
 	"Object", "Array", "String", "Number", "Boolean", "Math", "JSON", "Date", "RegExp", "Map", "Set", "Symbol", "BigInt",
 	"Error", "TypeError", "RangeError", "Promise", "Uint8Array", "DataView", "ArrayBuffer", "Buffer", "console",
-	"parseInt", "parseFloat", "isNaN", "isFinite", "NaN", "Infinity", "globalThis", "atob", "btoa", "TextDecoder", "TextEncoder",
+	"parseInt", "parseFloat", "isNaN", "isFinite", "NaN", "Infinity", "globalThis",
+	"atob", "btoa", "TextDecoder", "TextEncoder",
 }
 
 // guards puts all guards into place.
@@ -35,7 +36,8 @@ func (r *realm) guards() {
 	r.guard(member(global, "Object"), "assign", "entries", "values", "keys", "fromEntries", "getOwnPropertyNames",
 		"getOwnPropertyDescriptors", "defineProperties", "freeze", "seal", "isFrozen", "isSealed")
 	r.guard(member(global, "Promise"), "all", "allSettled", "any", "race")
-	r.guard(global, "escape", "unescape", "encodeURI", "encodeURIComponent", "decodeURI", "decodeURIComponent", "parseInt", "parseFloat")
+	r.guard(global, "escape", "unescape", "encodeURI", "encodeURIComponent", "decodeURI", "decodeURIComponent",
+		"parseInt", "parseFloat")
 	r.guard(member(global, "JSON"), "parse")
 	typed := r.bytes.Prototype()
 	r.guard(typed)
@@ -49,7 +51,8 @@ func (r *realm) shut(global *goja.Object) {
 	}
 	for _, f := range functions {
 		if v, err := r.vm.RunString("Object.getPrototypeOf(" + f + ")"); err == nil {
-			_ = v.ToObject(r.vm).DefineDataProperty("constructor", goja.Undefined(), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+			const no = goja.FLAG_FALSE
+			_ = v.ToObject(r.vm).DefineDataProperty("constructor", goja.Undefined(), no, no, no)
 		}
 	}
 	for _, name := range forbidden {

@@ -64,6 +64,9 @@ func TestHelpersDoWhatTheGuideSays(t *testing.T) {
 		`"a1b22".replace(/\d+/g, (d) => "<" + d + ">") + "x".padStart(3, "-") + "ab".repeat(2)`:                                         `"a<1>b<22>--xabab"`,
 		`[typeof eval, typeof Function, typeof Proxy, typeof Reflect, typeof require, typeof process, typeof setTimeout, typeof fetch]`: `["undefined","undefined","undefined","undefined","undefined","undefined","undefined","undefined"]`,
 		`[(() => {}).constructor, (function* () {}).constructor, (async () => {}).constructor].map((c) => typeof c)`:                    `["undefined","undefined","undefined"]`,
+		`[new RegExp("a+", "g")[Symbol.species] === undefined, RegExp("b").test("abc"), /a/ instanceof RegExp, "a1b2".split(/\d/)]`:     `[true,true,true,["a","b",""]]`,
+		`[..."a1b2".matchAll(/[a-z](\d)/g)].map((m) => m[1]).concat("x-y".match("-").index, "aXbX".replace(new RegExp("X", "g"), "."))`: `["1","2",1,"a.b."]`,
+		`(() => { try { JSON.parse("[".repeat(501)) } catch (e) { return e.message + (typeof /x/.compile) } })()`:                       `"JSON is nested more than 500 deepundefined"`,
 		`(console.log("nowhere"), console.error(1), 1)`:                                                                                 `1`,
 	} {
 		c := codecOf(t, "function Decoder() { return { v: "+expression+" }; }", Limits{})

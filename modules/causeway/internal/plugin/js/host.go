@@ -17,8 +17,9 @@ import (
 func (r *realm) host() *goja.Object {
 	o := r.vm.NewObject()
 	for name, f := range map[string]native{
-		"charge": r.charge, "made": r.madeTool, "json": r.json, "crc": r.crc, "xor": r.xor, "sum": r.sum,
-		"toText": r.toText, "fromText": r.fromText, "fromBcd": r.fromBCD, "toBcd": r.toBCD, "unpack": r.unpack, "pack": r.pack,
+		"charge": r.charge, "made": r.madeTool, "json": r.json, "shallow": r.shallow, "pattern": r.pattern, "crc": r.crc, "xor": r.xor, "sum": r.sum,
+		"toText": r.toText, "fromText": r.fromText, "fromBcd": r.fromBCD, "toBcd": r.toBCD,
+		"unpack": r.unpack, "pack": r.pack,
 		"reason": func(goja.FunctionCall) goja.Value { return r.vm.ToValue(r.failure) },
 	} {
 		r.replaceNative(o, name, f)
@@ -182,7 +183,8 @@ func (r *realm) fromText(c goja.FunctionCall) goja.Value {
 		}
 		return r.newBytes(b)
 	case "base64", "base64url":
-		plain := strings.NewReplacer("-", "+", "_", "/", "\n", "", "\r", "", " ", "").Replace(strings.TrimRight(text, "=\r\n "))
+		plain := strings.NewReplacer("-", "+", "_", "/", "\n", "", "\r", "", " ", "").Replace(text)
+		plain = strings.TrimRight(plain, "=")
 		b, err := base64.RawStdEncoding.DecodeString(plain)
 		if err != nil {
 			return r.fails("%.40q is not base64", text)

@@ -79,6 +79,17 @@ var hostile = map[string]string{
 	"slow comparisons":               `const a = "x".repeat(1000000), b = "x".repeat(1000000); const k = []; while (k) if (a.slice() < b.slice()) k.push(1);`,
 	"sort with a comparison":         `new Array(100000).fill(0).sort(() => { for (;;); });`,
 	"bind":                           `let f = () => 1; for (;;) f = f.bind(null);`,
+	"regular expressions kept":       `const a = []; for (let i = 0; ; i++) a.push(new RegExp("x".repeat(4000) + i));`,
+	"sparse array":                   `const a = []; a[400000000] = 1; a.length = 4000000000; a.fill(0);`,
+	"raw":                            `String.raw({ raw: { length: 1e9 } });`,
+	"deep JSON":                      `for (;;) try { JSON.parse("[".repeat(1000000)); } catch (e) {}`,
+	"deep prototypes":                `let o = {}; for (;;) o = Object.create(o), o.x;`,
+	"a long key":                     `const o = {}, k = "k".repeat(500000); for (let i = 0; ; i++) o[k + i] = i;`,
+	"a tagged template":              "const f = (s, ...a) => a; let a = [1]; for (;;) a = f`${a}${a}${a}`.flat();",
+	"many arguments":                 `const a = new Array(100000).fill(0); Math.max(...a);`,
+	"deep array as a string":         `let a = [1]; for (let i = 0; i < 10000; i++) a = [a]; "" + a;`,
+	"deep JSON that is valid":        `for (;;) try { JSON.parse("[".repeat(300000) + "]".repeat(300000)); } catch (e) {}`,
+	"deep flat":                      `let a = [1]; for (let i = 0; i < 10000; i++) a = [a]; a.flat(Infinity);`,
 	"regular expression":             `/^(?=(a+)+$)/.test("a".repeat(40) + "b");`,
 }
 
@@ -88,7 +99,7 @@ func TestHostileScriptsCostTheirOwnLinkOnly(t *testing.T) {
 	for name, body := range hostile {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err, took := endure(t, "function decodeUplink(input) {\n"+body+"\n}")
+			took, err := endure(t, "function decodeUplink(input) {\n"+body+"\n}")
 			if !errors.Is(err, codec.ErrBroken) {
 				t.Fatalf("got %v, want one of codec.ErrBroken", err)
 			}
@@ -102,7 +113,7 @@ func TestHostileScriptsCostTheirOwnLinkOnly(t *testing.T) {
 
 // endure plays one frame, and another on a second link, which must not be touched by
 // what became of the first.
-func endure(t *testing.T, source string) (error, time.Duration) {
+func endure(t *testing.T, source string) (time.Duration, error) {
 	t.Helper()
 	p, err := Compile("hostile.js", []byte(source), Limits{Steps: 200_000, MemoryBytes: 4 << 20, Stall: 2 * time.Second})
 	if err != nil {
@@ -122,5 +133,5 @@ func endure(t *testing.T, source string) (error, time.Duration) {
 	if again := d.Receive(codec.Frame{Bytes: []byte{1}}, &codec.Outcome{}); isBroken(err) && !isBroken(again) {
 		t.Errorf("the link goes on after %v", err)
 	}
-	return err, took
+	return took, err
 }

@@ -88,7 +88,7 @@ func (i *instance) run(name string, arguments func() ([]goja.Value, error), take
 		return fmt.Errorf("%s has no %s: %w", i.realm.program.name, name, errors.ErrUnsupported)
 	}
 	if i.broken {
-		return i.realm.program.brokenError("this link's script was ended before")
+		return i.realm.program.brokenf("this link's script was ended before")
 	}
 	err := i.realm.call(func() error {
 		list, err := arguments()

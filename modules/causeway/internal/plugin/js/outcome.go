@@ -34,7 +34,7 @@ func (r reader) wrong(at, want string, got goja.Value) error {
 	if got != nil {
 		text = got.String()
 	}
-	return r.realm.program.brokenError(fmt.Sprintf("outcome: %s is %.60q, want %s", at, text, want))
+	return r.realm.program.brokenf("outcome: %s is %.60q, want %s", at, text, want)
 }
 
 // present reports whether a value was given.
@@ -48,7 +48,7 @@ func (r reader) fields(at string, v goja.Value, known ...string) (*goja.Object, 
 	}
 	for _, key := range o.Keys() {
 		if !slices.Contains(known, key) {
-			return nil, r.realm.program.brokenError(fmt.Sprintf("outcome: %s has a member %.40q, known are %v", at, key, known))
+			return nil, r.realm.program.brokenf("outcome: %s has a member %.40q, known are %v", at, key, known)
 		}
 	}
 	return o, nil
@@ -95,7 +95,7 @@ func (r reader) list(at string, v goja.Value, each func(string, goja.Value) erro
 	}
 	n, most := length(o), r.realm.limits().Messages
 	if n > float64(most) {
-		return r.realm.program.brokenError(fmt.Sprintf("outcome: %.0f %s, at most %d are allowed", n, at, most))
+		return r.realm.program.brokenf("outcome: %.0f %s, at most %d are allowed", n, at, most)
 	}
 	for i := range int(n) {
 		if err := each(fmt.Sprintf("%s[%d]", at, i), o.Get(decimal(i))); err != nil {
@@ -108,7 +108,7 @@ func (r reader) list(at string, v goja.Value, each func(string, goja.Value) erro
 // room reports that n bytes more fit into the output.
 func (r reader) room(n int) error {
 	if most := r.realm.limits().OutputBytes; len(r.out.Scratch)+n > most {
-		return r.realm.program.brokenError(fmt.Sprintf("outcome: more than %d bytes", most))
+		return r.realm.program.brokenf("outcome: more than %d bytes", most)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (r reader) text(at string, v goja.Value) (string, error) {
 	}
 	const most = 4096 // more is no name, no property and no reason
 	if s.Length() > most {
-		return "", r.realm.program.brokenError(fmt.Sprintf("outcome: %s has %d characters, at most %d are allowed", at, s.Length(), most))
+		return "", r.realm.program.brokenf("outcome: %s has %d characters, at most %d are allowed", at, s.Length(), most)
 	}
 	return s.String(), nil
 }
@@ -195,7 +195,7 @@ func (r reader) message(at string, v goja.Value) error {
 			return err
 		}
 		if m.ContentType == jsonType && (!json.Valid(m.Body) || !utf8.Valid(m.Body)) {
-			return r.realm.program.brokenError(at + ".body is not JSON, as its contentType says")
+			return r.realm.program.brokenf("%s.body is not JSON, as its contentType says", at)
 		}
 	}
 	if e := o.Get("contentEncoding"); present(e) && m.ContentType != jsonType {
@@ -237,7 +237,7 @@ func (r reader) json(at string, v goja.Value) ([]byte, error) {
 	written, err := w.value(v, 0)
 	switch {
 	case errors.Is(err, errSize), errors.Is(err, errDepth):
-		return nil, r.realm.program.brokenError(fmt.Sprintf("outcome: %s: %v", at, err))
+		return nil, r.realm.program.brokenf("outcome: %s: %v", at, err)
 	case err != nil:
 		return nil, err
 	case !written:
@@ -298,7 +298,7 @@ func (r reader) properties(m *codec.Message, at string, v goja.Value) error {
 		m.Set(key, text)
 	}
 	if err := value.CheckProperties("", names, maxProperties); err != nil {
-		return r.realm.program.brokenError(fmt.Sprintf("outcome: %s %v", at, err))
+		return r.realm.program.brokenf("outcome: %s %v", at, err)
 	}
 	return nil
 }

@@ -21,6 +21,23 @@ var construct = Reflect.construct, apply = Reflect.apply, within = Object.protot
   Object.defineProperty(global, name, { value: guarded, writable: true, configurable: true });
 });
 
+// So are regular expressions, by what they grow to. Their prototype keeps no
+// constructor: the engine takes its own where there is none.
+var Pattern = RegExp;
+Object.defineProperty(Pattern.prototype, "constructor", { value: undefined });
+delete Pattern.prototype.compile;
+Object.defineProperty(Pattern, Symbol.hasInstance, { value: function (v) { return within.call(this.prototype, v); } });
+define("RegExp", new Proxy(Pattern, {
+  construct: function (target, args) {
+    checked(host.pattern(typeof args[0] === "object" ? undefined : args[0] = "" + args[0]));
+    return construct(target, args);
+  },
+  apply: function (target, self, args) {
+    checked(host.pattern(typeof args[0] === "object" ? undefined : args[0] = "" + args[0]));
+    return construct(target, args);
+  },
+}));
+
 // The symbols that lead to the methods of regular expressions behind String's.
 var unseen = { replace: 1, split: 1, match: 1, matchAll: 1, search: 1 };
 var symbols = new Proxy(Symbol, {
@@ -80,6 +97,12 @@ JSON.stringify = function (value, replacer, indent) {
   if (text.length > 65536) throw new RangeError("JSON.stringify with a replacer or an indent takes at most 64 KiB");
   if (typeof replacer === "function") replacer = tools.measured(replacer);
   return host.made(stringify(parse(text), replacer, indent));
+};
+
+JSON.parse = function (text, reviver) {
+  text = "" + text;
+  checked(host.shallow(text));
+  return parse(text, reviver);
 };
 
 define("console", {});

@@ -42,6 +42,7 @@ type realm struct {
 	// parseJSON is JSON.parse, unguarded.
 	parseJSON goja.Callable
 	tables    map[crcKind]*[256]uint64
+	natives   int    // guarded functions that wait for each other
 	failure   string // why a host function returned undefined
 }
 
@@ -108,7 +109,7 @@ func (r *realm) call(work func() error) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.dead.Load() {
-		return r.program.brokenError("the engine is gone")
+		return r.program.brokenf("the engine is gone")
 	}
 	r.meter.begin()
 	defer func() {
@@ -128,11 +129,11 @@ func (r *realm) judged(err error) error {
 	if r.meter.stopped {
 		r.vm.ClearInterrupt()
 		if !isBroken(err) {
-			return r.program.brokenError(r.meter.reason)
+			return r.program.brokenf("%s", r.meter.reason)
 		}
 	}
 	if r.program.backtracks && !isBroken(err) && time.Since(r.meter.began) > regexTime {
-		return r.program.brokenError(fmt.Sprintf("took more than %v, and a regular expression may have been given up", regexTime))
+		return r.program.brokenf("took more than %v, and a regular expression may have been given up", regexTime)
 	}
 	return err
 }
@@ -147,7 +148,7 @@ func (r *realm) recovered(v any) error {
 		}
 	}
 	r.dead.Store(true)
-	return r.program.brokenError(fmt.Sprintf("the engine failed: %v", v))
+	return r.program.brokenf("the engine failed: %v", v)
 }
 
 // The functions that the rewriter calls.
@@ -216,7 +217,7 @@ func (r *realm) baseTool(c goja.FunctionCall) goja.Value {
 // materialized turns what can be iterated, but has no length to measure, into an
 // array.
 func (r *realm) materialized(o *goja.Object) goja.Value {
-	if r.spread == nil || goja.IsUndefined(o.GetSymbol(r.iterator)) || o.GetSymbol(r.iterator) == nil || o.Get("length") != nil {
+	if r.spread == nil || !present(o.GetSymbol(r.iterator)) || o.Get("length") != nil {
 		return o
 	}
 	v, err := r.spread(goja.Undefined(), o)

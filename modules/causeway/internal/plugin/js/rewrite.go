@@ -131,7 +131,12 @@ func (r *rewriter) node(v reflect.Value) int {
 	case *ast.ObjectPattern:
 		r.rest(n.Idx0(), n.Rest)
 		return heavyWeight + r.fields(v.Elem())
-	case *ast.CallExpression, *ast.NewExpression, *ast.ArrayLiteral, *ast.RegExpLiteral,
+	case *ast.RegExpLiteral:
+		if patternSize(n.Pattern) > maxPattern {
+			r.refuse(n.Idx, "the regular expression is too large with its repetitions written out")
+		}
+		return heavyWeight
+	case *ast.CallExpression, *ast.NewExpression, *ast.ArrayLiteral,
 		*ast.ClassLiteral, *ast.AwaitExpression, *ast.YieldExpression:
 		return heavyWeight + r.fields(v.Elem())
 	}
