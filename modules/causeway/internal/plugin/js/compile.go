@@ -124,6 +124,7 @@ func instrument(name, source, parameters string, entries []string) (*goja.Progra
 	r := &rewriter{
 		step: known.fresh("step"), made: known.fresh("made"), spread: known.fresh("spread"),
 		members: known.fresh("members"), small: known.fresh("small"), base: known.fresh("base"),
+		real: known.fresh("real"), own: known.fresh("own"),
 		bigInts: known.bigInts, seen: map[any]bool{},
 	}
 	known.numbers(r)
@@ -156,8 +157,8 @@ func instrument(name, source, parameters string, entries []string) (*goja.Progra
 // statement declares what the script forgot to, its last returns the entries.
 func shellOf(r *rewriter, known *names, parameters string, entries []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "(function(%s,%s,%s,%s,%s,%s,%s){var %s",
-		r.step, r.made, r.spread, r.members, r.small, r.base, parameters, known.fresh("none"))
+	fmt.Fprintf(&b, "(function(%s,%s,%s,%s,%s,%s,%s,%s,%s){var %s",
+		r.step, r.made, r.spread, r.members, r.small, r.base, r.real, r.own, parameters, known.fresh("none"))
 	for _, name := range known.implicit() {
 		if !slices.Contains(globalNames, name) {
 			b.WriteString("," + name)

@@ -17,7 +17,8 @@ import (
 func (r *realm) host() *goja.Object {
 	o := r.vm.NewObject()
 	for name, f := range map[string]native{
-		"charge": r.charge, "made": r.madeTool, "json": r.json, "shallow": r.shallow, "pattern": r.pattern, "crc": r.crc, "xor": r.xor, "sum": r.sum,
+		"charge": r.charge, "made": r.madeTool, "json": r.json, "shallow": r.shallow, "pattern": r.pattern,
+		"crc": r.crc, "xor": r.xor, "sum": r.sum,
 		"toText": r.toText, "fromText": r.fromText, "fromBcd": r.fromBCD, "toBcd": r.toBCD,
 		"unpack": r.unpack, "pack": r.pack,
 		"reason": func(goja.FunctionCall) goja.Value { return r.vm.ToValue(r.failure) },

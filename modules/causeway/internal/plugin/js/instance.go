@@ -34,7 +34,7 @@ func (r *realm) instance() (*instance, error) {
 			return err
 		}
 		own := r.vm.CreateObject(r.vm.GlobalObject())
-		declared, err := r.start(goja.Undefined(), append(r.tools[:len(r.tools):len(r.tools)], module, exports, own)...)
+		declared, err := r.start(goja.Undefined(), r.arguments(own, module, exports, own)...)
 		if err != nil {
 			return err
 		}

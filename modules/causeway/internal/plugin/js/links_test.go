@@ -50,13 +50,15 @@ func said(tb testing.TB, d codec.Dialogue, frame string) string {
 
 func TestNothingOfOneLinkIsSeenByAnother(t *testing.T) {
 	for name, count := range map[string]string{
-		"a variable":               `var n = 0; function next() { return ++n; }`,
-		"a variable of let":        `let n = 0; const next = () => ++n;`,
-		"an undeclared variable":   `n = 0; function next() { return ++n; }`,
-		"one declared by its use":  `function next() { if (typeof m === "undefined") m = 0; m++; return m; }`,
-		"globalThis":               `globalThis.n = 0; function next() { return ++globalThis.n; }`,
-		"a property of a function": `function next() { next.n = (next.n || 0) + 1; return next.n; }`,
-		"the exports":              `exports.n = 0; function next() { return ++exports.n; }`,
+		"a variable":                `var n = 0; function next() { return ++n; }`,
+		"a variable of let":         `let n = 0; const next = () => ++n;`,
+		"an undeclared variable":    `n = 0; function next() { return ++n; }`,
+		"one declared by its use":   `function next() { if (typeof m === "undefined") m = 0; m++; return m; }`,
+		"globalThis":                `globalThis.n = 0; function next() { return ++globalThis.n; }`,
+		"a sloppy this":             `function next() { this.n = (this.n || 0) + 1; return this.n; }`,
+		"a constructor without new": `function C() { this.m = (this.m || 0) + 1; this.get = function () { return this.m; }; return this; } function next() { return C().get(); }`,
+		"a property of a function":  `function next() { next.n = (next.n || 0) + 1; return next.n; }`,
+		"the exports":               `exports.n = 0; function next() { return ++exports.n; }`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := codecOf(t, count+` function decodeUplink() { return { data: next() }; }`, Limits{})

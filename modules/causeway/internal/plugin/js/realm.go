@@ -37,7 +37,7 @@ type realm struct {
 	// measured wraps a function so that what it returns is charged.
 	measured goja.Callable
 	iterator *goja.Symbol
-	tools    [6]goja.Value // of the rewriter, in the order of its shell
+	tools    [7]goja.Value // of the rewriter, in the order of its shell, and the global object
 	dates    *goja.Object  // Date
 	// parseJSON is JSON.parse, unguarded.
 	parseJSON goja.Callable
@@ -70,12 +70,13 @@ func (r *realm) furnish() error {
 	for i, f := range []native{r.stepTool, r.madeTool, r.spreadTool, r.membersTool, r.smallTool, r.baseTool} {
 		r.tools[i] = r.vm.ToValue(f)
 	}
+	r.tools[len(r.tools)-1] = r.vm.GlobalObject()
 	prelude, err := r.run(r.program.prelude)
 	if err != nil {
 		return err
 	}
 	r.guards()
-	host, err := prelude(goja.Undefined(), append(r.tools[:len(r.tools):len(r.tools)], r.host(), r.vm.GlobalObject())...)
+	host, err := prelude(goja.Undefined(), r.arguments(r.vm.GlobalObject(), r.host(), r.vm.GlobalObject())...)
 	if err != nil {
 		return err
 	}
@@ -89,6 +90,11 @@ func (r *realm) furnish() error {
 	r.shut(r.vm.GlobalObject())
 	r.start, err = r.run(r.program.code)
 	return err
+}
+
+// arguments are those of a script's shell.
+func (r *realm) arguments(own ...goja.Value) []goja.Value {
+	return append(r.tools[:len(r.tools):len(r.tools)], own...)
 }
 
 func (r *realm) run(p *goja.Program) (goja.Callable, error) {

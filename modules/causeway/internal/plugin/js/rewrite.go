@@ -28,13 +28,14 @@ const maxSubstitutions = 64
 //   - Sums that may be strings, and templates, become made(x), which measures what
 //     was made: a string that doubles grows without a loop that shows.
 //   - What is spread (...x) becomes ...spread(x), for the same reason.
+//   - Where this is the engine's global object it becomes the link's own.
 //   - With BigInt in the source its products and powers are measured as well.
 type rewriter struct {
-	step, made, spread, members, small, base unistring.String // names that the source does not have
-	numbers                                  map[unistring.String]bool
-	bigInts                                  bool
-	seen                                     map[any]bool // nodes that are reached twice
-	fault                                    *fault
+	step, made, spread, members, small, base, real, own unistring.String // names that the source does not have
+	numbers                                             map[unistring.String]bool
+	bigInts                                             bool
+	seen                                                map[any]bool // nodes that are reached twice
+	fault                                               *fault
 }
 
 // fault is a reason to refuse a script.
@@ -203,6 +204,13 @@ func (r *rewriter) replace(e ast.Expression) ast.Expression {
 			return call(r.made, n.Idx0(), n)
 		case r.bigInts && n.Operator == token.MULTIPLY:
 			return call(r.made, n.Idx0(), n)
+		}
+	case *ast.ThisExpression:
+		return &ast.ConditionalExpression{
+			Test: &ast.BinaryExpression{
+				Operator: token.STRICT_EQUAL, Left: n, Right: &ast.Identifier{Name: r.real, Idx: n.Idx}, Comparison: true,
+			},
+			Consequent: &ast.Identifier{Name: r.own, Idx: n.Idx}, Alternate: n,
 		}
 	case *ast.TemplateLiteral:
 		if n.Tag == nil && len(n.Expressions) > 0 {
