@@ -2,6 +2,7 @@ package js
 
 import (
 	"math"
+	"reflect"
 
 	"github.com/dop251/goja"
 )
@@ -78,6 +79,18 @@ func length(v goja.Value) float64 {
 		}
 	}
 	return 0
+}
+
+// sized is the length of a string, an array or a typed array; an object that merely
+// has a member of that name counts as nothing.
+func sized(v goja.Value) float64 {
+	o, ok := v.(*goja.Object)
+	if ok && o.ClassName() != "Array" {
+		if t := o.ExportType(); t == nil || t.Kind() != reflect.Slice {
+			return 0
+		}
+	}
+	return length(v)
 }
 
 // replaced is what a replacement may make: every unit is a match, and each $ stands
@@ -172,6 +185,13 @@ const (
 // gathers are the built-ins that put what their callbacks return into one value.
 var gathers = map[string]bool{"replace": true, "replaceAll": true, "flatMap": true}
 
+// iterates are the built-ins that go through their arguments, or through what has a
+// length, whatever it is.
+var iterates = map[string]bool{
+	"from": true, "fromEntries": true, "all": true, "allSettled": true, "any": true, "race": true,
+	"apply": true, "concat": true, "set": true,
+}
+
 // guard replaces the functions of an object that are not cheap.
 func (r *realm) guard(holder *goja.Object, names ...string) {
 	if len(names) == 0 {
@@ -199,12 +219,16 @@ func (r *realm) replaceNative(holder *goja.Object, name string, f native) {
 // about to make, and for what it made.
 func (r *realm) guarded(name string, original native) native {
 	estimate := estimates[name]
-	gather, more := gathers[name], elements[name]
+	gather, iterate, more := gathers[name], iterates[name], elements[name]
 	return func(c goja.FunctionCall) goja.Value {
 		n := length(c.This)
 		for i, a := range c.Arguments {
-			c.Arguments[i] = r.bounded(a, gather)
-			n += length(c.Arguments[i])
+			if gather || iterate {
+				c.Arguments[i] = r.bounded(a, gather)
+				n += length(c.Arguments[i])
+			} else {
+				n += sized(a)
+			}
 		}
 		if !r.meter.step(1 + int64(min(n, many))/4) {
 			return goja.Undefined()
@@ -274,7 +298,7 @@ func (r *realm) made(v goja.Value) goja.Value {
 			r.meter.grow(int64(n) * charBytes)
 		}
 	case *goja.Object:
-		if n := length(x); n > 8 {
+		if n := sized(x); n > 8 {
 			r.meter.grow(int64(min(n, many)) * elementBytes)
 		}
 	default:

@@ -67,6 +67,8 @@ func TestHelpersDoWhatTheGuideSays(t *testing.T) {
 		`[new RegExp("a+", "g")[Symbol.species] === undefined, RegExp("b").test("abc"), /a/ instanceof RegExp, "a1b2".split(/\d/)]`:     `[true,true,true,["a","b",""]]`,
 		`[..."a1b2".matchAll(/[a-z](\d)/g)].map((m) => m[1]).concat("x-y".match("-").index, "aXbX".replace(new RegExp("X", "g"), "."))`: `["1","2",1,"a.b."]`,
 		`(() => { try { JSON.parse("[".repeat(501)) } catch (e) { return e.message + (typeof /x/.compile) } })()`:                       `"JSON is nested more than 500 deepundefined"`,
+		`[JSON.parse('{"length": 1e12}').length, Object.keys({ length: 1e12 })[0], Object.keys(new Map([[1, 2]])).length]`:              `[1000000000000,"length",0]`,
+		`[Array.from(new Set([1, 1])), Object.fromEntries(new Map([["a", 1]])), [].concat("ab", [1]), Math.max.apply(null, [1, 2])]`:    `[[1],{"a":1},["ab",1],2]`,
 		`(console.log("nowhere"), console.error(1), 1)`:                                                                                 `1`,
 	} {
 		c := codecOf(t, "function Decoder() { return { v: "+expression+" }; }", Limits{})
