@@ -112,7 +112,12 @@ func (p *Program) Close() error {
 
 // instrument compiles a script to a function of the instruments, see rewriter, and
 // of the parameters; it returns an object of the entries that the script declares.
-func instrument(name, source, parameters string, entries []string) (*goja.Program, error) {
+func instrument(name, source, parameters string, entries []string) (code *goja.Program, err error) {
+	defer func() { // the parser and the compiler of the engine are not proof against everything
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s: the compiler failed: %v: %w", name, v, ErrScript)
+		}
+	}()
 	if at := nesting(source); at >= 0 {
 		return nil, refusal(name, source, file.Idx(at+1), fmt.Sprintf("brackets are nested more than %d deep", maxNesting))
 	}
@@ -146,8 +151,7 @@ func instrument(name, source, parameters string, entries []string) (*goja.Progra
 	function.Body.List = slices.Concat(program.Body[:n], first, program.Body[n:], own[1:])
 	function.DeclarationList = append(function.DeclarationList, program.DeclarationList...)
 	program.Body, program.DeclarationList = shell.Body, nil
-	code, err := goja.CompileAST(program, false)
-	if err != nil {
+	if code, err = goja.CompileAST(program, false); err != nil {
 		return nil, syntax(name, err)
 	}
 	return code, nil

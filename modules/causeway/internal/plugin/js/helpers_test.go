@@ -2,8 +2,11 @@ package js
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
@@ -174,6 +177,38 @@ module.exports.examples = { "an alarm": "-- dialogue --\n> 02\n" };
 	if len(got) != 2 || got[0].Name != "an alarm" || got[1].Name != "a reading" || !strings.HasPrefix(got[1].Text, "-- transport --\n") {
 		t.Errorf("got %q", got)
 	}
+}
+
+// FuzzScript compiles and runs whatever is written: no script may panic or hang.
+func FuzzScript(f *testing.F) {
+	for _, body := range hostile {
+		f.Add("function decodeUplink(input) {\n" + body + "\n}")
+	}
+	paths, err := filepath.Glob("testdata/formatters/*/*.js")
+	if err != nil || len(paths) == 0 {
+		f.Fatal("no scripts", err)
+	}
+	for _, path := range paths {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(source))
+	}
+	limits := Limits{Steps: 20_000, MemoryBytes: 1 << 20, Stall: time.Second}
+	f.Fuzz(func(t *testing.T, source string) {
+		p, err := Compile("fuzz.js", []byte(source), limits)
+		if err != nil {
+			return
+		}
+		c, err := p.New(nil)
+		if err != nil {
+			return
+		}
+		if d, err := c.Begin(codec.Peer{}); err == nil {
+			_ = d.Receive(codec.Frame{Bytes: []byte{1, 2, 3}}, &codec.Outcome{})
+		}
+	})
 }
 
 // FuzzOutcome gives the reader of outcomes whatever JSON can say.
