@@ -48,6 +48,11 @@ var regexClock = sync.OnceFunc(func() { //nolint:gochecknoglobals // guards a va
 	regexp2.DefaultMatchTimeout = regexTime
 })
 
+// prelude compiles the prelude once; what is compiled is read-only.
+var prelude = sync.OnceValues(func() (*goja.Program, error) { //nolint:gochecknoglobals // as above
+	return instrument("prelude.js", preludeSource, "host, global", []string{"tools"})
+})
+
 // Compile compiles a script and runs its top level once, on trial. The name is what
 // errors call it, a file name without folders as a rule. Errors wrap [ErrScript] and
 // name line and column.
@@ -67,7 +72,7 @@ func Compile(name string, source []byte, limits Limits) (*Program, error) {
 	if p.code, err = instrument(name, text, "module, exports, globalThis", entryNames); err != nil {
 		return nil, err
 	}
-	if p.prelude, err = instrument("prelude.js", preludeSource, "host, global", []string{"tools"}); err != nil {
+	if p.prelude, err = prelude(); err != nil {
 		return nil, err
 	}
 	if err := p.try(text); err != nil {

@@ -195,7 +195,7 @@ func FuzzScript(f *testing.F) {
 		}
 		f.Add(string(source))
 	}
-	limits := Limits{Steps: 20_000, MemoryBytes: 1 << 20, Stall: time.Second}
+	limits := Limits{Steps: 10_000, MemoryBytes: 1 << 20, Stall: 100 * time.Millisecond}
 	f.Fuzz(func(t *testing.T, source string) {
 		p, err := Compile("fuzz.js", []byte(source), limits)
 		if err != nil {

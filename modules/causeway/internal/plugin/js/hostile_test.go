@@ -115,7 +115,7 @@ func TestHostileScriptsCostTheirOwnLinkOnly(t *testing.T) {
 // what became of the first.
 func endure(t *testing.T, source string) (time.Duration, error) {
 	t.Helper()
-	p, err := Compile("hostile.js", []byte(source), Limits{Steps: 200_000, MemoryBytes: 4 << 20, Stall: 2 * time.Second})
+	p, err := Compile("hostile.js", []byte(source), Limits{Steps: 100_000, MemoryBytes: 2 << 20, Stall: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
