@@ -33,14 +33,23 @@ type body struct {
 	calls  bool   // so the stack is counted
 	frame  uint32
 	scopes []scope
+	// pieces are the prices of the straight pieces of the function, in their order. A
+	// piece ends where a branch can lead to.
+	pieces []int64
+	piece  int
 }
 
-// scope is an open block. Prices are summed up in loops and in the function itself.
+// scope is an open block. Loops, and the function itself, have a price: what is paid
+// at each turn for the pieces in them that are too short to be paid on their own.
 type scope struct {
 	priced bool
 	price  int64
 	hole   int // where the price is filled in
 }
+
+// shortPiece is what is not worth its own payment. Each is executed at most once a
+// turn, so that what is paid is never too little.
+const shortPiece = 8
 
 // function rewrites a function of the type.
 func (m *module) function(r *reader, t funcType) []byte {
@@ -73,16 +82,41 @@ func (m *module) function(r *reader, t funcType) []byte {
 	return b.out
 }
 
-// survey looks ahead: whether the function calls, and how long it is.
+// survey looks ahead: whether the function calls, how long it is, and its pieces.
 func (b *body) survey(ahead reader) {
 	n := uint32(0)
+	b.pieces = []int64{0}
 	for ; ahead.more(); n++ {
-		switch i := ahead.next(); i.op {
+		i := ahead.next()
+		b.pieces[len(b.pieces)-1] += b.price(i)
+		switch i.op {
 		case opCall, opCallIndirect:
 			b.calls = true
 		}
+		if endsPiece(i.op) {
+			b.pieces = append(b.pieces, 0)
+		}
 	}
 	b.frame = frameBase + frameLocal*b.locals + frameInstructions*n
+}
+
+func endsPiece(op byte) bool { return op == opLoop || op == opIf || op == opElse || op == opEnd }
+
+// next is the price of the piece that begins.
+func (b *body) next() int64 {
+	price := b.pieces[b.piece]
+	b.piece++
+	return price
+}
+
+// begin pays for the piece that begins, here or with the turn.
+func (b *body) begin() {
+	price := b.next()
+	if price < shortPiece {
+		b.pricedScope().price += price
+		return
+	}
+	b.fill(scope{price: price, hole: b.charge()})
 }
 
 func (b *body) fuelLocal() uint32   { return b.locals }
@@ -91,7 +125,7 @@ func (b *body) lengthLocal() uint32 { return b.locals + 1 }
 // enter opens the function: its price, its frame, and the block that everything
 // that returns leaves.
 func (b *body) enter(t funcType) {
-	b.scopes = append(b.scopes, scope{priced: true, price: priceEntry, hole: b.charge()})
+	b.scopes = append(b.scopes, scope{priced: true, price: priceEntry + b.next(), hole: b.charge()})
 	if !b.calls {
 		return
 	}
@@ -170,13 +204,22 @@ func (b *body) pricedScope() *scope {
 }
 
 func (b *body) instruction(i instruction) {
-	b.pricedScope().price += b.check(i)
+	b.check(i)
 	switch i.op {
-	case opBlock, opIf:
+	case opBlock:
 		b.scopes = append(b.scopes, scope{})
+	case opIf:
+		b.out = append(b.out, i.text...)
+		b.scopes = append(b.scopes, scope{})
+		b.begin()
+		return
+	case opElse:
+		b.out = append(b.out, i.text...)
+		b.begin()
+		return
 	case opLoop:
 		b.out = append(b.out, i.text...)
-		b.scopes = append(b.scopes, scope{priced: true, price: priceTurn, hole: b.charge()})
+		b.scopes = append(b.scopes, scope{priced: true, price: priceTurn + b.next(), hole: b.charge()})
 		return
 	case opEnd:
 		last := b.scopes[len(b.scopes)-1]
@@ -187,6 +230,9 @@ func (b *body) instruction(i instruction) {
 			b.leave()
 			return
 		}
+		b.out = append(b.out, i.text...)
+		b.begin()
+		return
 	case opReturn:
 		if b.calls {
 			b.op(opBr, uint32(len(b.scopes)-1))
@@ -201,9 +247,8 @@ func (b *body) instruction(i instruction) {
 	b.out = append(b.out, i.text...)
 }
 
-// check refuses what would reach the meter's own globals and locals, and returns the
-// price.
-func (b *body) check(i instruction) int64 {
+// check refuses what would reach the meter's own globals and locals.
+func (b *body) check(i instruction) {
 	switch i.op {
 	case opGlobalGet, opGlobalSet:
 		if i.index >= b.m.globals {
@@ -213,6 +258,12 @@ func (b *body) check(i instruction) int64 {
 		if i.index >= b.locals {
 			b.r.fail("local %d is used, there are %d", i.index, b.locals)
 		}
+	}
+}
+
+// price is what an instruction costs, lengths excepted.
+func (b *body) price(i instruction) int64 {
+	switch i.op {
 	case opCall:
 		if i.index < uint32(len(b.m.imports)) {
 			return priceHost
