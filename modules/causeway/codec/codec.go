@@ -102,6 +102,14 @@ type Resumer interface {
 	Resume(device string) error
 }
 
+// Closer is the add-on of a dialogue that holds what the garbage collector does not
+// free by itself, as the adapters of plugins do.
+type Closer interface {
+	// Close is called once, when the link has ended. A command that was on its way may
+	// still come after it, and is answered with an error.
+	Close() error
+}
+
 // Field is one named byte range of a frame.
 type Field struct {
 	Offset, Len int

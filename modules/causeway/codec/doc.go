@@ -21,7 +21,8 @@
 // What more a dialogue can do is said by one-method add-ons, looked for once
 // when the link begins: [Framer] cuts the byte stream itself, [Commander] turns a
 // command into bytes, [Ticker] is called as time passes, [Resumer] decodes frames
-// of an earlier link again, [Explainer] names the parts of a frame for people.
+// of an earlier link again, [Explainer] names the parts of a frame for people, [Closer]
+// frees what a dialogue holds.
 //
 // # What the outcome promises
 //

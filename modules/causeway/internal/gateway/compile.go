@@ -120,7 +120,13 @@ func framingOf(name string, l config.Listener, c codec.Codec) (*frame.Framing, e
 		if err != nil {
 			return nil, fmt.Errorf("the codec cannot begin: %w", err)
 		}
-		if _, own := probe.(codec.Framer); own {
+		_, own := probe.(codec.Framer)
+		if c, ok := probe.(codec.Closer); ok {
+			if err := c.Close(); err != nil {
+				return nil, fmt.Errorf("the codec cannot end: %w", err)
+			}
+		}
+		if own {
 			return nil, nil
 		}
 		spec = json.RawMessage(`{"type":"line"}`)

@@ -37,6 +37,9 @@ func (p *Profile) Decode(a Again) (list []message.Message, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("begin %s dialogue: %w", p.CodecName, err)
 	}
+	if c, ok := d.(codec.Closer); ok {
+		defer func() { err = errors.Join(err, c.Close()) }()
+	}
 	if r, ok := d.(codec.Resumer); ok && a.Device != "" {
 		if err := r.Resume(a.Device); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			return nil, err

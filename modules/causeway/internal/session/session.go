@@ -230,7 +230,20 @@ func (s *Session) End() {
 		close(s.gone)
 		s.profile.Table.leave(s)
 		s.pending.fail(ErrGone)
+		s.closeDialogue()
 	})
+}
+
+// closeDialogue lets the dialogue free what it holds. Nobody is left who could be
+// told of an error.
+func (s *Session) closeDialogue() {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	var err error
+	defer recovered(&err)
+	if c, ok := s.dialogue.(codec.Closer); ok {
+		err = c.Close()
+	}
 }
 
 // Disconnect closes the link, for a reason that operators read.

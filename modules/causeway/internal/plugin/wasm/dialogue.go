@@ -54,8 +54,8 @@ func (d *dialogue) begin(peer codec.Peer) error {
 	return i.outcome(result, &codec.Outcome{}) // all that a link begins with is an error
 }
 
-// Close frees what the dialogue holds. One that is forgotten is closed when the
-// garbage collector finds it; closing it makes room at once.
+// Close implements codec.Closer. It makes room at once; a dialogue that is forgotten
+// instead is found by the garbage collector.
 func (d *dialogue) Close() error {
 	d.cleanup.Stop()
 	d.hold.release()
