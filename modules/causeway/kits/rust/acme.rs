@@ -53,9 +53,6 @@ impl causeway::Codec for Acme {
             return Ok(Split::More);
         }
         let n = u16be(data) as usize;
-        if n < 2 {
-            return Err(Error::Protocol("length below 2"));
-        }
         if data.len() < HEAD + n {
             return Ok(Split::More);
         }
@@ -170,4 +167,4 @@ impl Acme {
 /// The example that the gateway plays when it loads the module.
 #[link_section = "causeway.example.day"]
 #[used]
-pub static DAY: [u8; include_bytes!("../testdata/acme/day.txtar").len()] = *include_bytes!("../testdata/acme/day.txtar");
+pub static DAY: [u8; include_bytes!("../go/acme/testdata/day.txtar").len()] = *include_bytes!("../go/acme/testdata/day.txtar");

@@ -18,7 +18,7 @@ import (
 
 const (
 	acmeSource = "../../../kits/go/acme"
-	acmeCases  = "../../../kits/testdata/acme"
+	acmeCases  = "../../../kits/go/acme/testdata"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"embed"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -18,7 +19,12 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/codec/guest"
 )
 
-var _ = guest.Serve(New, nil)
+// example is played by the gateway when it loads the module.
+//
+//go:embed testdata/day.txtar
+var example embed.FS
+
+var _ = guest.Serve(New, example)
 
 func main() {}
 
@@ -58,11 +64,8 @@ func (d *dialogue) Split(data []byte, _ bool) (int, []byte, error) {
 	if len(data) < headSize {
 		return 0, nil, nil
 	}
-	n := int(binary.BigEndian.Uint16(data))
-	if n < 2 {
-		return 0, nil, fmt.Errorf("length %d, want 2 or more: %w", n, codec.ErrProtocol)
-	}
-	if n += headSize; len(data) < n {
+	n := headSize + int(binary.BigEndian.Uint16(data))
+	if len(data) < n {
 		return 0, nil, nil
 	}
 	return n, data[:n], nil

@@ -7,4 +7,4 @@ import (
 )
 
 // The codec as it is, without a module around it.
-func TestConformance(t *testing.T) { codectest.Run(t, New, "../../testdata/acme") }
+func TestConformance(t *testing.T) { codectest.Run(t, New, "testdata") }
