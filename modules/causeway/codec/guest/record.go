@@ -41,9 +41,6 @@ const (
 	tagBits  = 8
 )
 
-// kindUnsupported is that of an add-on which the dialogue has not.
-const kindUnsupported = 7
-
 // kinds are the kinds of errors by number, less one.
 func kinds() []error {
 	return []error{
@@ -122,27 +119,25 @@ func appendMessage(b []byte, m *codec.Message) []byte {
 	return b
 }
 
-// cut says which part of the data is a frame.
-func (s *Served) cut(data []byte, advance int, frame []byte) []byte {
+// appendCut says which part of the data is a frame.
+func appendCut(b, data []byte, advance int, frame []byte) ([]byte, error) {
 	switch {
 	case advance == 0 && frame == nil:
-		return nil
+		return b, nil
 	case advance <= 0 || advance > len(data):
-		return s.failed(fmt.Errorf("consumed %d of %d bytes: %w", advance, len(data), codec.ErrBroken))
+		return b, fmt.Errorf("consumed %d of %d bytes: %w", advance, len(data), codec.ErrBroken)
 	case frame == nil:
-		s.result = binary.LittleEndian.AppendUint32(appendHead(s.result, tagSkip, headSize), uint32(advance))
-		return s.result
+		return binary.LittleEndian.AppendUint32(appendHead(b, tagSkip, headSize), uint32(advance)), nil
 	}
 	skip := bytes.Index(data[:advance], frame) // equal bytes are as good as the same ones
 	if skip < 0 {
-		return s.failed(fmt.Errorf("a frame that is no part of what was consumed: %w", codec.ErrBroken))
+		return b, fmt.Errorf("a frame that is no part of what was consumed: %w", codec.ErrBroken)
 	}
 	const size = 12
-	b := appendHead(s.result, tagFrame, size)
+	b = appendHead(b, tagFrame, size)
 	b = binary.LittleEndian.AppendUint32(b, uint32(skip))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(frame)))
-	s.result = binary.LittleEndian.AppendUint32(b, uint32(advance))
-	return s.result
+	return binary.LittleEndian.AppendUint32(b, uint32(advance)), nil
 }
 
 // eachRecord reads what the gateway hands in.

@@ -26,7 +26,7 @@ static void frame(u8 tag, u8 type, const u8 *body, u32 n) {
 	cw_close();
 }
 
-const u8 *causeway_split(u32 dialogue, const u8 *data, u32 length, u32 at_eof) {
+const u8 *codec_split(u32 dialogue, const u8 *data, u32 length, u32 at_eof) {
 	cw_start();
 	if (length < HEAD) return 0;
 	u32 n = cw_u16be(data);
@@ -80,7 +80,7 @@ static const u8 *answered(const u8 *body, u32 n) {
 	return cw_result();
 }
 
-const u8 *causeway_receive(u32 dialogue, i64 at, const u8 *f, u32 n) {
+const u8 *codec_receive(u32 dialogue, i64 at, const u8 *f, u32 n) {
 	cw_start();
 	if (n < HEAD + 2 || cw_u16be(f) != n - HEAD) return cw_error(CW_MALFORMED, "frame does not fit its length");
 	if (xor(f + HEAD, n - HEAD) != 0) return cw_error(CW_MALFORMED, "checksum is wrong");
@@ -102,7 +102,7 @@ const u8 *causeway_receive(u32 dialogue, i64 at, const u8 *f, u32 n) {
 	}
 }
 
-const u8 *causeway_command(u32 dialogue, const u8 *command, u32 length) {
+const u8 *codec_command(u32 dialogue, const u8 *command, u32 length) {
 	cw_start();
 	u32 name_length, payload_length, id_length, seconds;
 	const u8 *id = cw_find(command, length, 1, &id_length);
@@ -118,7 +118,7 @@ const u8 *causeway_command(u32 dialogue, const u8 *command, u32 length) {
 	return cw_result();
 }
 
-const u8 *causeway_resume(u32 dialogue, const u8 *device, u32 length) {
+const u8 *codec_resume(u32 dialogue, const u8 *device, u32 length) {
 	known = 1;
 	return 0;
 }

@@ -4,7 +4,7 @@
  *
  * An instance of the module is one link, so state is kept in static variables. A function of the codec calls the
  * cw_ functions in order and returns cw_result(). What they write is described in docs/codecs/wasm-abi.md.
- * Include it once: it defines causeway_abi and causeway_alloc. */
+ * Include it once: it defines codec_abi and codec_alloc. */
 #ifndef CAUSEWAY_H
 #define CAUSEWAY_H
 
@@ -24,13 +24,13 @@ typedef long long i64;
 #define CW_EXPORT(name) __attribute__((export_name(#name)))
 
 /* The functions that a codec exports. The first is needed; without one of the others the gateway does without. */
-CW_EXPORT(causeway_receive) const u8 *causeway_receive(u32 dialogue, i64 at, const u8 *frame, u32 length);
-CW_EXPORT(causeway_configure) const u8 *causeway_configure(const u8 *options, u32 length);
-CW_EXPORT(causeway_begin) const u8 *causeway_begin(u32 dialogue, const u8 *peer, u32 length);
-CW_EXPORT(causeway_split) const u8 *causeway_split(u32 dialogue, const u8 *data, u32 length, u32 at_eof);
-CW_EXPORT(causeway_command) const u8 *causeway_command(u32 dialogue, const u8 *command, u32 length);
-CW_EXPORT(causeway_tick) const u8 *causeway_tick(u32 dialogue, i64 now);
-CW_EXPORT(causeway_resume) const u8 *causeway_resume(u32 dialogue, const u8 *device, u32 length);
+CW_EXPORT(codec_receive) const u8 *codec_receive(u32 dialogue, i64 at, const u8 *frame, u32 length);
+CW_EXPORT(codec_configure) const u8 *codec_configure(const u8 *options, u32 length);
+CW_EXPORT(codec_begin) const u8 *codec_begin(u32 dialogue, const u8 *peer, u32 length);
+CW_EXPORT(codec_split) const u8 *codec_split(u32 dialogue, const u8 *data, u32 length, u32 at_eof);
+CW_EXPORT(codec_command) const u8 *codec_command(u32 dialogue, const u8 *command, u32 length);
+CW_EXPORT(codec_tick) const u8 *codec_tick(u32 dialogue, i64 now);
+CW_EXPORT(codec_resume) const u8 *codec_resume(u32 dialogue, const u8 *device, u32 length);
 
 /* Tags of records. */
 enum {
@@ -217,11 +217,11 @@ static u16 cw_u16be(const u8 *b) { return (u16)(b[0] << 8 | b[1]); }
 static u32 cw_u32be(const u8 *b) { return (u32)b[0] << 24 | b[1] << 16 | b[2] << 8 | b[3]; }
 
 /* The interface: version 1, one instance for each link. */
-CW_EXPORT(causeway_abi) u32 causeway_abi(void) { return 1; }
+CW_EXPORT(codec_abi) u32 codec_abi(void) { return 1; }
 
 /* Memory for what the gateway hands in. It asks again only for more, and then the old one is not used any more. */
 extern u8 __heap_base;
-CW_EXPORT(causeway_alloc) u8 *causeway_alloc(u32 size) {
+CW_EXPORT(codec_alloc) u8 *codec_alloc(u32 size) {
 	static u32 top;
 	if (top == 0) top = ((u32)&__heap_base + 7) & ~7u;
 	u32 at = top, pages = (at + size + 65535) / 65536, have = (u32)__builtin_wasm_memory_size(0);

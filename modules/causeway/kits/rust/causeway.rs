@@ -283,23 +283,23 @@ macro_rules! codec {
         }
 
         #[no_mangle]
-        pub extern "C" fn causeway_abi() -> u32 {
+        pub extern "C" fn codec_abi() -> u32 {
             const NO_SPLIT: u32 = 1 << 17;
             if <$codec as $crate::causeway::Codec>::SPLITS { 1 } else { 1 | NO_SPLIT }
         }
 
         #[no_mangle]
-        pub extern "C" fn causeway_alloc(size: usize) -> *mut u8 {
+        pub extern "C" fn codec_alloc(size: usize) -> *mut u8 {
             $crate::causeway::alloc(size)
         }
 
         #[no_mangle]
-        pub extern "C" fn causeway_receive(_: u32, at: i64, frame: *const u8, length: usize) -> *const u8 {
+        pub extern "C" fn codec_receive(_: u32, at: i64, frame: *const u8, length: usize) -> *const u8 {
             step(|codec, out| codec.receive(input(frame, length), at, out))
         }
 
         #[no_mangle]
-        pub extern "C" fn causeway_split(_: u32, data: *const u8, length: usize, at_eof: u32) -> *const u8 {
+        pub extern "C" fn codec_split(_: u32, data: *const u8, length: usize, at_eof: u32) -> *const u8 {
             step(|codec, out| {
                 let split = codec.split(input(data, length), at_eof != 0)?;
                 out.cut(split);
@@ -308,7 +308,7 @@ macro_rules! codec {
         }
 
         #[no_mangle]
-        pub extern "C" fn causeway_command(_: u32, command: *const u8, length: usize) -> *const u8 {
+        pub extern "C" fn codec_command(_: u32, command: *const u8, length: usize) -> *const u8 {
             let records = input(command, length);
             let command = $crate::causeway::Command {
                 correlation: $crate::causeway::find(records, 1),
@@ -319,12 +319,12 @@ macro_rules! codec {
         }
 
         #[no_mangle]
-        pub extern "C" fn causeway_tick(_: u32, now: i64) -> *const u8 {
+        pub extern "C" fn codec_tick(_: u32, now: i64) -> *const u8 {
             step(|codec, out| codec.tick(now, out))
         }
 
         #[no_mangle]
-        pub extern "C" fn causeway_resume(_: u32, device: *const u8, length: usize) -> *const u8 {
+        pub extern "C" fn codec_resume(_: u32, device: *const u8, length: usize) -> *const u8 {
             step(|codec, _| {
                 codec.resume(input(device, length));
                 Ok(())

@@ -13,7 +13,7 @@ import (
 // there, or does not keep the interface. The text says what is wrong.
 var ErrModule = errors.New("not a usable codec module")
 
-// version is that of the interface, the low 16 bits of what causeway_abi returns.
+// version is that of the interface, the low 16 bits of what codec_abi returns.
 const version = 1
 
 // Flags above the version.
@@ -21,7 +21,7 @@ const (
 	versionBits = 16
 	// flagShared: one instance holds many dialogues, told apart by their number.
 	flagShared = 1 << versionBits
-	// flagNoSplit: causeway_split is there, but the codec does not cut the stream; for
+	// flagNoSplit: codec_split is there, but the codec does not cut the stream; for
 	// kits, which export everything.
 	flagNoSplit = 1 << (versionBits + 1)
 	knownFlags  = flagShared | flagNoSplit
@@ -29,17 +29,17 @@ const (
 
 // The exported functions. Those that are not required may be missing.
 const (
-	fnABI       = "causeway_abi"
-	fnAlloc     = "causeway_alloc"
-	fnReceive   = "causeway_receive"
-	fnConfigure = "causeway_configure"
-	fnBegin     = "causeway_begin"
-	fnEnd       = "causeway_end"
-	fnSplit     = "causeway_split"
-	fnCommand   = "causeway_command"
-	fnTick      = "causeway_tick"
-	fnResume    = "causeway_resume"
-	fnExamples  = "causeway_examples"
+	fnABI       = "codec_abi"
+	fnAlloc     = "codec_alloc"
+	fnReceive   = "codec_receive"
+	fnConfigure = "codec_configure"
+	fnBegin     = "codec_begin"
+	fnEnd       = "codec_end"
+	fnSplit     = "codec_split"
+	fnCommand   = "codec_command"
+	fnTick      = "codec_tick"
+	fnResume    = "codec_resume"
+	fnExamples  = "codec_examples"
 
 	exportMemory = "memory"
 	// fnInitialize is what the tools of C, Rust and Go name the start of a module
@@ -113,7 +113,7 @@ func typeText(params, results []api.ValueType) string {
 	return "(" + names(params) + ") -> (" + names(results) + ")"
 }
 
-// checkABI reads what causeway_abi returned.
+// checkABI reads what codec_abi returned.
 func checkABI(v uint32) (flags uint32, err error) {
 	if got := v & (1<<versionBits - 1); got != version {
 		return 0, fmt.Errorf("%s returns version %d, this gateway speaks %d: %w", fnABI, got, version, ErrModule)

@@ -230,22 +230,22 @@ func TestModulesThatCannotBeLoadedSayWhy(t *testing.T) {
 	}{
 		"no module":             {[]byte("#!/bin/sh"), "does not begin with"},
 		"no memory":             {bare.Bytes(), `exports no memory named "memory"`},
-		"no alloc":              {withMemory.Bytes(), "does not export causeway_alloc"},
-		"another signature":     {wrong.Bytes(), "causeway_abi is (i32) -> (), want () -> (i32)"},
+		"no alloc":              {withMemory.Bytes(), "does not export codec_alloc"},
+		"another signature":     {wrong.Bytes(), "codec_abi is (i32) -> (), want () -> (i32)"},
 		"another version":       {plan{abi: wasmtest.Const(7)}.bytes(), "returns version 7, this gateway speaks 1"},
 		"unknown flags":         {plan{abi: wasmtest.Const(1 | 1<<20)}.bytes(), "returns flags 0x100000, known are 0x30000"},
 		"abi loops":             {plan{abi: loop}.bytes(), "used up 1000000 instructions of fuel in $0"},
 		"abi traps":             {plan{abi: []byte{0x00}}.bytes(), "trap: unreachable in $0"},
-		"alloc returns nothing": {plan{alloc: wasmtest.Const(0)}.bytes(), "causeway_alloc returned 0 for 1024 bytes"},
+		"alloc returns nothing": {plan{alloc: wasmtest.Const(0)}.bytes(), "codec_alloc returned 0 for 1024 bytes"},
 		"alloc returns what is not there": {plan{alloc: wasmtest.Const(65000)}.bytes(),
-			"causeway_alloc returned 65000 for 1024 bytes, the memory has 65536"},
+			"codec_alloc returned 65000 for 1024 bytes, the memory has 65536"},
 		"wants files":       {plan{more: func(m *wasmtest.Module) { m.Import("env", "open", nil, nil) }}.bytes(), "import env.open: there is no such function"},
 		"wants much memory": {plan{more: func(m *wasmtest.Module) { m.Memory(100, 0) }}.bytes(), "wants 6400 KiB of memory, 1024 are allowed"},
 		"start loops": {plan{more: func(m *wasmtest.Module) { m.Func(fnInitialize, nil, nil, 0, 0x03, 0x40, 0x0c, 0, 0x0b) }}.bytes(),
 			"start: wasm: used up 1000000 instructions of fuel in $3"},
 		"code that is not valid":      {plan{receive: []byte{0x6a}}.bytes(), "invalid function[2]"},
-		"examples that are not there": {plan{more: func(m *wasmtest.Module) { m.Func(fnExamples, nil, i32s(1), 0, 0x41, 0x7f) }}.bytes(), "causeway_examples: wasm: a result at 4294967295"},
-		"examples that are none":      {plan{result: message("x"), more: func(m *wasmtest.Module) { m.Func(fnExamples, nil, i32s(1), 0, wasmtest.Const(resultAt)...) }}.bytes(), "causeway_examples: a record with tag 16"},
+		"examples that are not there": {plan{more: func(m *wasmtest.Module) { m.Func(fnExamples, nil, i32s(1), 0, 0x41, 0x7f) }}.bytes(), "codec_examples: wasm: a result at 4294967295"},
+		"examples that are none":      {plan{result: message("x"), more: func(m *wasmtest.Module) { m.Func(fnExamples, nil, i32s(1), 0, wasmtest.Const(resultAt)...) }}.bytes(), "codec_examples: a record with tag 16"},
 	} {
 		_, err := engine(t, "").Compile(t.Context(), "m", c.code, smallLimits())
 		if !errors.Is(err, ErrModule) || !strings.Contains(err.Error(), c.want) {

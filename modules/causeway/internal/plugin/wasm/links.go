@@ -102,7 +102,8 @@ func (c *links) hold() (*hold, error) {
 	}
 	c.mu.Unlock()
 	if full {
-		return nil, fmt.Errorf("wasm module %s: %d instances are in use, that is all: %w", c.program.name, c.most, codec.ErrBroken)
+		return nil, fmt.Errorf("wasm module %s: all of %d instances are in use: %w",
+			c.program.name, c.most, codec.ErrBroken)
 	}
 	if i == nil {
 		var err error

@@ -136,7 +136,7 @@ func TestInstancesAreBoundedAndFreed(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := begin(t, c), begin(t, c)
-	if _, err := c.Begin(codec.Peer{}); err == nil || !strings.Contains(err.Error(), "2 instances are in use") {
+	if _, err := c.Begin(codec.Peer{}); err == nil || !strings.Contains(err.Error(), "all of 2 instances are in use") {
 		t.Errorf("a third instance: got %v", err)
 	}
 	closeDialogue(t, a)
@@ -236,7 +236,7 @@ func TestLinkIsRefusedByTheModule(t *testing.T) {
 func TestAddOnsThatAreMissingAreUnsupported(t *testing.T) {
 	d := begin(t, plan{}.codec(t))
 	if _, ok := d.(codec.Framer); ok {
-		t.Error("a module without causeway_split is a Framer")
+		t.Error("a module without codec_split is a Framer")
 	}
 	if err := d.(codec.Commander).Command(codec.Command{}, &codec.Outcome{}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("command: got %v", err)

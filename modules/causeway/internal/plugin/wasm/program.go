@@ -73,7 +73,7 @@ func (p *Program) Close() error {
 }
 
 // New makes a codec; it is a codec.Factory. The module judges the options in
-// causeway_configure; one that does not export it takes none.
+// codec_configure; one that does not export it takes none.
 func (p *Program) New(options json.RawMessage) (codec.Codec, error) {
 	if options = bytes.TrimSpace(options); string(options) == "null" {
 		options = nil
@@ -102,7 +102,7 @@ func (p *Program) New(options json.RawMessage) (codec.Codec, error) {
 	return c, nil
 }
 
-// optionError gives what causeway_configure said to the place that it named with a
+// optionError gives what codec_configure said to the place that it named with a
 // JSON pointer in front ("/limit: got 0, want 1 or more").
 func optionError(text string) error {
 	if pointer, reason, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(pointer, "/") {

@@ -52,5 +52,6 @@ func cut(b, data []byte) (advance int, frame []byte, failure, err error) {
 			return int(consumed), data[from:to:to], nil, nil
 		}
 	}
-	return 0, nil, nil, fmt.Errorf("tag %d, %x, of %d bytes: %w", r.tag, r.data[:min(len(r.data), frameSize)], len(data), errNonsense)
+	shown := r.data[:min(len(r.data), frameSize)]
+	return 0, nil, nil, fmt.Errorf("tag %d, %x, of %d bytes: %w", r.tag, shown, len(data), errNonsense)
 }

@@ -54,7 +54,7 @@ func (e *Engine) addWASI(ctx context.Context) error {
 		"args_sizes_get": (*host).nothing, "environ_sizes_get": (*host).nothing,
 		"args_get": (*host).ok, "environ_get": (*host).ok, "sched_yield": (*host).ok,
 		"clock_time_get": (*host).time, "clock_res_get": (*host).resolution,
-		"random_get": (*host).random, "fd_write": (*host).print, "proc_exit": (*host).exit, "poll_oneoff": (*host).poll,
+		"random_get": (*host).random, "fd_write": (*host).say, "proc_exit": (*host).exit, "poll_oneoff": (*host).poll,
 		"fd_close": (*host).badFile, "fd_fdstat_get": (*host).badFile, "fd_fdstat_set_flags": (*host).badFile,
 		"fd_prestat_get": (*host).badFile, "fd_prestat_dir_name": (*host).badFile, "fd_read": (*host).badFile,
 		"fd_seek": (*host).badFile, "fd_filestat_get": (*host).badFile,
@@ -175,8 +175,8 @@ func (h *host) exitGlobal(m api.Module) api.MutableGlobal {
 	return g
 }
 
-// print takes what is written to standard output and error.
-func (h *host) print(m api.Module, w []uint64) uint64 {
+// say takes what is written to standard output and error.
+func (h *host) say(m api.Module, w []uint64) uint64 {
 	if w[0] != 1 && w[0] != 2 {
 		return wasiBadFile
 	}

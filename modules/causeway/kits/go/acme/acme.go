@@ -59,6 +59,8 @@ type dialogue struct {
 	interval string // correlation of the command that waits, empty for none
 }
 
+var _ codec.Framer = (*dialogue)(nil)
+
 // Split implements codec.Framer.
 func (d *dialogue) Split(data []byte, _ bool) (int, []byte, error) {
 	if len(data) < headSize {
@@ -72,7 +74,10 @@ func (d *dialogue) Split(data []byte, _ bool) (int, []byte, error) {
 }
 
 // Resume implements codec.Resumer.
-func (d *dialogue) Resume(string) error {
+func (d *dialogue) Resume(device string) error {
+	if len(device) > mostDevice {
+		return fmt.Errorf("device id of %d bytes, at most %d are possible: %w", len(device), mostDevice, codec.ErrMalformed)
+	}
 	d.known = true
 	return nil
 }
