@@ -43,7 +43,17 @@ func loggedIn(tb testing.TB, p *Program) codec.Dialogue {
 
 // BenchmarkReceive is a reading that is cut and decoded, with its price in fuel.
 func BenchmarkReceive(b *testing.B) {
-	for name, p := range acmes(b) {
+	all := acmes(b)
+	interpreter := wazero.NewRuntimeConfigInterpreter() // what processors without a compiler get
+	for name, p := range givenPrograms(b, interpreter) {
+		all[name+"-interpreted"] = p
+	}
+	interpreted, err := engineOf(b, "", interpreter).Compile(b.Context(), "go", acmeModule(b), Limits{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	all["go-interpreted"] = interpreted
+	for name, p := range all {
 		b.Run(name, func(b *testing.B) {
 			d := loggedIn(b, p).(splitting)
 			stream, out := unhex(reading), &codec.Outcome{}

@@ -21,6 +21,10 @@ type Engine struct {
 // cacheDir, which is made where it is missing and must not be writable for others;
 // empty means in memory. On processors without a compiler modules are interpreted.
 func NewEngine(ctx context.Context, cacheDir string) (*Engine, error) {
+	return newEngine(ctx, cacheDir, wazero.NewRuntimeConfig())
+}
+
+func newEngine(ctx context.Context, cacheDir string, config wazero.RuntimeConfig) (*Engine, error) {
 	cache := wazero.NewCompilationCache()
 	if cacheDir != "" {
 		var err error
@@ -28,7 +32,7 @@ func NewEngine(ctx context.Context, cacheDir string) (*Engine, error) {
 			return nil, fmt.Errorf("open the cache of compiled modules %s: %w", cacheDir, err)
 		}
 	}
-	config := wazero.NewRuntimeConfig().
+	config = config.
 		WithCoreFeatures(api.CoreFeaturesV2).
 		WithCompilationCache(cache).
 		WithDebugInfoEnabled(false)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tetratelabs/wazero"
+
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/plugin/wasm/meter/wasmtest"
 )
@@ -79,7 +81,12 @@ func (p plan) compile(t *testing.T) (*Program, error) {
 
 func (p plan) codec(t *testing.T) codec.Codec {
 	t.Helper()
-	program, err := p.compile(t)
+	return p.codecOf(t, wazero.NewRuntimeConfig())
+}
+
+func (p plan) codecOf(t *testing.T, config wazero.RuntimeConfig) codec.Codec {
+	t.Helper()
+	program, err := engineOf(t, "", config).Compile(t.Context(), "hostile", p.bytes(), smallLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,25 +133,30 @@ func TestHostileModulesCostTheirOwnLink(t *testing.T) {
 		"exits":                         {plan{imports: []string{"proc_exit"}, receive: onlyX(0x41, 3, 0x10, 0, 0x03, 0x40, 0x0c, 0, 0x0b)}, "exited with code 3"},
 		"calls the host without an end": {plan{imports: []string{"sched_yield"}, receive: onlyX(0x03, 0x40, 0x10, 0, 0x1a, 0x0c, 0, 0x0b)}, "instructions of fuel"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c.plan.result = message("fine")
-			links := c.plan.codec(t)
-			other, d := begin(t, links), begin(t, links)
-			var out codec.Outcome
-			for range 2 { // the second time it is not called any more
-				err := d.Receive(codec.Frame{Bytes: []byte("x")}, &out)
-				if !errors.Is(err, codec.ErrBroken) || !strings.Contains(err.Error(), c.want) {
-					t.Errorf("got %v, want %q", err, c.want)
-				}
-			}
-			for _, d := range []codec.Dialogue{other, begin(t, links)} {
-				out.Reset()
-				if err := d.Receive(codec.Frame{Bytes: []byte("y")}, &out); err != nil || string(out.Messages[0].Body) != "fine" {
-					t.Errorf("another link: got %+v, %v", out.Messages, err)
-				}
-			}
-		})
+		c.plan.result = message("fine")
+		for _, on := range []wazero.RuntimeConfig{wazero.NewRuntimeConfig(), wazero.NewRuntimeConfigInterpreter()} {
+			t.Run(name, func(t *testing.T) {
+				costsItsOwnLink(t, c.plan.codecOf(t, on), c.want)
+			})
+		}
+	}
+}
+
+func costsItsOwnLink(t *testing.T, links codec.Codec, want string) {
+	t.Helper()
+	other, d := begin(t, links), begin(t, links)
+	var out codec.Outcome
+	for range 2 { // the second time it is not called any more
+		err := d.Receive(codec.Frame{Bytes: []byte("x")}, &out)
+		if !errors.Is(err, codec.ErrBroken) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	for _, d := range []codec.Dialogue{other, begin(t, links)} {
+		out.Reset()
+		if err := d.Receive(codec.Frame{Bytes: []byte("y")}, &out); err != nil || string(out.Messages[0].Body) != "fine" {
+			t.Errorf("another link: got %+v, %v", out.Messages, err)
+		}
 	}
 }
 

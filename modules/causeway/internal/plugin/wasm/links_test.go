@@ -47,7 +47,7 @@ func TestLinksHaveTheirOwnState(t *testing.T) {
 }
 
 func TestDialoguesOfASharedInstanceHaveTheirOwnState(t *testing.T) {
-	program, err := engine(t, "").Compile(t.Context(), "acme", acmeModule(t), Limits{Instances: 1})
+	program, err := acmeProgram(t).engine.Compile(t.Context(), "acme", acmeModule(t), Limits{Instances: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestCompiledCodeIsKeptOnDisk(t *testing.T) {
 	if list, err := os.ReadDir(dir); err != nil || len(list) == 0 {
 		t.Errorf("%d entries, %v", len(list), err)
 	}
-	if _, err := NewEngine(t.Context(), "/dev/null/no"); err == nil {
+	if _, err := NewEngine(t.Context(), os.DevNull+"/no"); err == nil {
 		t.Error("a folder that cannot be made was taken")
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/experimental"
 	"go.uber.org/goleak"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -48,7 +51,14 @@ var given = flag.String("modules", "", "files with acme as a module, separated b
 // acmes are the programs of acme, by name: that in Go, and those that were given.
 func acmes(tb testing.TB) map[string]*Program {
 	tb.Helper()
-	all := map[string]*Program{"go": acmeProgram(tb)}
+	all := givenPrograms(tb, wazero.NewRuntimeConfig())
+	all["go"] = acmeProgram(tb)
+	return all
+}
+
+func givenPrograms(tb testing.TB, config wazero.RuntimeConfig) map[string]*Program {
+	tb.Helper()
+	all := map[string]*Program{}
 	for path := range strings.SplitSeq(*given, ",") {
 		if path == "" {
 			continue
@@ -58,7 +68,7 @@ func acmes(tb testing.TB) map[string]*Program {
 			tb.Fatal(err)
 		}
 		name := strings.TrimSuffix(filepath.Base(path), ".wasm")
-		if all[name], err = engine(tb, "").Compile(tb.Context(), name, module, Limits{}); err != nil {
+		if all[name], err = engineOf(tb, "", config).Compile(tb.Context(), name, module, Limits{}); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -75,7 +85,8 @@ var shared = sync.OnceValues(func() (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Compile(context.Background(), "acme", module, Limits{})
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0)) // it takes long with -race
+	return e.Compile(ctx, "acme", module, Limits{})
 })
 
 func acmeModule(tb testing.TB) []byte {
@@ -99,7 +110,12 @@ func acmeProgram(tb testing.TB) *Program {
 // engine is one that ends with the test.
 func engine(tb testing.TB, dir string) *Engine {
 	tb.Helper()
-	e, err := NewEngine(tb.Context(), dir)
+	return engineOf(tb, dir, wazero.NewRuntimeConfig())
+}
+
+func engineOf(tb testing.TB, dir string, config wazero.RuntimeConfig) *Engine {
+	tb.Helper()
+	e, err := newEngine(tb.Context(), dir, config)
 	if err != nil {
 		tb.Fatal(err)
 	}

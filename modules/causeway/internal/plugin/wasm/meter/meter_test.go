@@ -13,7 +13,7 @@ import (
 )
 
 func limits() Limits {
-	return Limits{Fuel: 10e6, Stack: 1 << 20, MemoryBytes: 1 << 20, Import: func(m, n string) bool { return m+"."+n == "host.f" }}
+	return Limits{Fuel: 1e6, Stack: 1 << 20, MemoryBytes: 1 << 20, Import: func(m, n string) bool { return m+"."+n == "host.f" }}
 }
 
 func one(b byte) []byte { return []byte{b} }
