@@ -125,5 +125,5 @@ const u8 *codec_resume(u32 dialogue, const u8 *device, u32 length) {
 
 /* The examples that the gateway plays when it loads the module. */
 #ifdef EXAMPLE
-__asm__(".section .custom_section.causeway.example.day,\"\",@\n.incbin \"" EXAMPLE "\"\n");
+__asm__(".section .custom_section.codec.example.day,\"\",@\n.incbin \"" EXAMPLE "\"\n");
 #endif

@@ -165,6 +165,6 @@ impl Acme {
 }
 
 /// The example that the gateway plays when it loads the module.
-#[link_section = "causeway.example.day"]
+#[link_section = "codec.example.day"]
 #[used]
 pub static DAY: [u8; include_bytes!("../go/acme/testdata/day.txtar").len()] = *include_bytes!("../go/acme/testdata/day.txtar");

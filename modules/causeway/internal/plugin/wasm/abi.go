@@ -46,7 +46,7 @@ const (
 	// without a main program.
 	fnInitialize = "_initialize"
 	// sectionExamples is what the names of custom sections with examples begin with.
-	sectionExamples = "causeway.example."
+	sectionExamples = "codec.example."
 )
 
 type signature struct {

@@ -69,7 +69,7 @@ func (e *Engine) compile(ctx context.Context, name string, code []byte, limits L
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrModule, err)
 	}
-	p := &Program{name: name, limits: limits, engine: e, compiled: compiled}
+	p := &Program{name: name, limits: limits, engine: e, compiled: compiled, codecs: map[*links]bool{}}
 	for _, s := range metered.Sections {
 		p.examples = append(p.examples, Example{Name: s.Name, Text: string(s.Data)})
 	}

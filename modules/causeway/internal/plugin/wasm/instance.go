@@ -78,6 +78,13 @@ func (i *instance) close() {
 	_ = i.mod.Close(i.ctx) // has no files that could fail to close
 }
 
+// end closes the instance when no call is made.
+func (i *instance) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.close()
+}
+
 // fail ends the instance for a fault of its own.
 func (i *instance) fail(err error) error {
 	if i.broken == nil {

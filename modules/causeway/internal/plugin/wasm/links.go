@@ -11,16 +11,54 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
 
-// links is a codec: a program with options. It holds no more instances than most.
+// links is what the links of a codec share: a program with options, and no more
+// instances than most.
 type links struct {
 	program *Program
 	options []byte
 	most    int
 
-	mu    sync.Mutex
-	live  int       // instances
-	spare *instance // started and configured, for the first link
-	pool  []*pooled // of a program whose instances are shared
+	mu      sync.Mutex
+	live    int       // instances
+	spare   *instance // started and configured, for the first link
+	pool    []*pooled // of a program whose instances are shared
+	retired atomic.Bool
+}
+
+// plain is the codec of a program that does not cut the stream. Nothing that its links
+// hold refers to it, so that one that is forgotten is found.
+type plain struct{ *links }
+
+// splitter is the codec of a program that cuts the stream.
+type splitter struct{ *links }
+
+// codecOf makes the codec of links.
+func codecOf(c *links, splits bool) codec.Codec {
+	if splits {
+		s := &splitter{c}
+		runtime.AddCleanup(s, (*links).retire, c)
+		return s
+	}
+	p := &plain{c}
+	runtime.AddCleanup(p, (*links).retire, c)
+	return p
+}
+
+// retire frees what no link holds; what one holds is freed with it.
+func (c *links) retire() {
+	c.retired.Store(true)
+	c.program.forget(c)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spare != nil {
+		c.spare.end()
+		c.spare = nil
+	}
+	for _, p := range c.pool {
+		if p.dialogues.Load() == 0 {
+			p.end()
+		}
+	}
 }
 
 // pooled is an instance that holds many dialogues.
@@ -48,11 +86,8 @@ func (c *links) start() (*instance, error) {
 	return i, nil
 }
 
-// splittingLinks is the codec of a program that cuts the stream.
-type splittingLinks struct{ *links }
-
 // Begin implements codec.Codec.
-func (c splittingLinks) Begin(peer codec.Peer) (codec.Dialogue, error) {
+func (c *splitter) Begin(peer codec.Peer) (codec.Dialogue, error) {
 	d, err := c.begin(peer)
 	if err != nil {
 		return nil, err
@@ -61,7 +96,7 @@ func (c splittingLinks) Begin(peer codec.Peer) (codec.Dialogue, error) {
 }
 
 // Begin implements codec.Codec.
-func (c *links) Begin(peer codec.Peer) (codec.Dialogue, error) {
+func (c *plain) Begin(peer codec.Peer) (codec.Dialogue, error) {
 	d, err := c.begin(peer)
 	if err != nil {
 		return nil, err // not a nil *dialogue in an interface
@@ -191,17 +226,11 @@ func (h *hold) release() {
 		h.pooled.endedMu.Lock()
 		h.pooled.ended = append(h.pooled.ended, h.number)
 		h.pooled.endedMu.Unlock()
-		if h.pooled.dialogues.Add(-1) == 0 && h.links.program.closed.Load() {
-			h.closeInstance()
+		if h.pooled.dialogues.Add(-1) == 0 && h.links.retired.Load() {
+			h.instance.end()
 		}
 		return
 	}
-	h.closeInstance()
+	h.instance.end()
 	h.links.gone()
-}
-
-func (h *hold) closeInstance() {
-	h.instance.mu.Lock()
-	defer h.instance.mu.Unlock()
-	h.instance.close()
 }

@@ -72,7 +72,7 @@ func TestModuleIsToldOfDialoguesThatHaveEnded(t *testing.T) {
 		abi: wasmtest.Const(version | flagShared), result: message("\x00"),
 		end: wasmtest.Code(wasmtest.Const(bodyAt), 0x20, 0, 0x3a, 0, 0), // the number of the last one
 	}.codec(t)
-	c.(*links).most = 1
+	c.(*plain).most = 1
 	first, second := begin(t, c), begin(t, c)
 	closeDialogue(t, second)
 	if got := receive(t, first, "x").Messages[0].Body[0]; got != 0 {
@@ -183,6 +183,49 @@ func TestProgramTakenOutOfServiceLetsLinksGoOn(t *testing.T) {
 	if got := receive(t, d, "x").Messages[0].Body; string(got) != "fine" {
 		t.Errorf("a link that had begun: got %q", got)
 	}
+}
+
+func TestCodecThatIsForgottenOrClosedKeepsNoInstance(t *testing.T) {
+	shared := plan{abi: wasmtest.Const(version | flagShared), result: message("fine")}
+	for name, p := range map[string]plan{"own": {result: message("fine")}, "shared": shared} {
+		program, err := p.compile(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := program.New(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := program.New(nil); err != nil { // forgotten at once
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for codecs(program) > 1 {
+			if runtime.GC(); time.Now().After(deadline) {
+				t.Fatalf("%s: a codec that was forgotten is still known", name)
+			}
+		}
+		d, idle := begin(t, kept), begin(t, kept)
+		i := d.(*dialogue).instance
+		closeDialogue(t, idle)
+		if err := program.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !idle.(*dialogue).instance.dead.Load() {
+			t.Errorf("%s: an instance without links was kept", name)
+		}
+		receive(t, d, "x")
+		closeDialogue(t, d)
+		if !i.dead.Load() {
+			t.Errorf("%s: the instance of the last link was kept", name)
+		}
+	}
+}
+
+func codecs(p *Program) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.codecs)
 }
 
 func TestOptionsAreJudgedByTheModule(t *testing.T) {

@@ -26,6 +26,12 @@ const (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// goBuild is the command that makes a module of the Go example: two variables, the
+// program, and its arguments.
+func goBuild() []string {
+	return []string{"GOOS=wasip1", "GOARCH=wasm", "go", "build", "-buildmode=c-shared", "-ldflags", "-s -w"}
+}
+
 // built is the module of the Go example, and the folder where its machine code is
 // kept, so that it is compiled once for all tests.
 var built = sync.OnceValues(func() (module []byte, err error) {
@@ -35,9 +41,10 @@ var built = sync.OnceValues(func() (module []byte, err error) {
 	}
 	defer os.RemoveAll(dir)
 	target := filepath.Join(dir, "acme.wasm")
-	build := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags", "-s -w", "-o", target, ".")
+	args := append(goBuild(), "-o", target, ".")
+	build := exec.Command(args[2], args[3:]...)
 	build.Dir = acmeSource
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	build.Env = append(os.Environ(), args[:2]...)
 	if text, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build the example: %w\n%s", err, text)
 	}

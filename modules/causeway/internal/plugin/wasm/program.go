@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
@@ -27,6 +30,9 @@ type Program struct {
 	has      map[string]bool // exported functions
 	examples []Example
 	closed   atomic.Bool
+
+	mu     sync.Mutex
+	codecs map[*links]bool // that were made and are not forgotten
 }
 
 // Example is a dialogue that the module brings along: a case file of codectest.
@@ -69,6 +75,12 @@ func (p *Program) Close() error {
 	if p.closed.Swap(true) {
 		return nil
 	}
+	p.mu.Lock()
+	codecs := slices.Collect(maps.Keys(p.codecs))
+	p.mu.Unlock()
+	for _, c := range codecs {
+		c.retire()
+	}
 	return p.compiled.Close(context.Background())
 }
 
@@ -91,15 +103,22 @@ func (p *Program) New(options json.RawMessage) (codec.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.spare = i
 	flags, err := i.flags() // with options, a codec may cut the stream or not
 	if err != nil {
+		i.close()
 		return nil, err
 	}
-	if p.has[fnSplit] && flags&flagNoSplit == 0 {
-		return splittingLinks{c}, nil
-	}
-	return c, nil
+	c.spare = i
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.codecs[c] = true
+	return codecOf(c, p.has[fnSplit] && flags&flagNoSplit == 0), nil
+}
+
+func (p *Program) forget(c *links) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.codecs, c)
 }
 
 // optionError gives what codec_configure said to the place that it named with a
