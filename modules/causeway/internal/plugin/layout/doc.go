@@ -36,7 +36,7 @@
 // body is a list of members with their keys quoted already; the values are appended
 // behind them. Repeats and groups that a body shows are written while they are decoded,
 // into memory of the run, for the cells of an element are used again for the next.
-// Expressions are typed closures; see docs/adr/0010.
+// Expressions are typed closures; see docs/adr/0012.
 //
 // A dialogue has one run, which is all its memory: cells, a buffer for finished parts,
 // a buffer for text that is not in the frame as it is, the counters, and the commands
