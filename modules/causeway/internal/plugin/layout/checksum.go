@@ -93,6 +93,10 @@ func xor(b []byte) uint64 {
 		x ^= binary.LittleEndian.Uint64(b)
 	}
 	x ^= x >> 32
+	if len(b) >= 4 {
+		x ^= uint64(binary.LittleEndian.Uint32(b))
+		b = b[4:]
+	}
 	x ^= x >> 16
 	x ^= x >> 8
 	for _, c := range b {

@@ -108,6 +108,9 @@ func (c *compiler) repeat(l *list, o object) {
 	if certain(s.steps) {
 		s.to = s.from
 	}
+	if len(s.steps) == 1 {
+		s.fused, _ = s.steps[0].(*fusedStep)
+	}
 	s.members = c.visible(s.f.inner, false)
 	c.leave()
 	if times < 0 || size < 0 {

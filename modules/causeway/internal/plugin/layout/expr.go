@@ -100,7 +100,10 @@ func choose(cond, yes, no expr) (expr, error) {
 		return expr{}, fmt.Errorf("behind ? stand %s and %s", yes.t, no.t)
 	}
 	var word func(*run) string
-	if no.word != nil {
+	switch {
+	case yes.literal != nil && no.literal != nil:
+		word = pickWord(cond.b, *yes.literal, *no.literal)
+	case yes.word != nil && no.word != nil:
 		word = pick(cond.b, yes.word, no.word)
 	}
 	return expr{
@@ -119,6 +122,15 @@ func pick[T any](cond func(*run) bool, yes, no func(*run) T) func(*run) T {
 			return yes(r)
 		}
 		return no(r)
+	}
+}
+
+func pickWord(cond func(*run) bool, yes, no string) func(*run) string {
+	return func(r *run) string {
+		if cond(r) {
+			return yes
+		}
+		return no
 	}
 }
 

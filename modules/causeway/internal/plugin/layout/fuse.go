@@ -47,7 +47,9 @@ func (s *fusedStep) decode(r *run) error {
 	if r.trace != nil || r.end-r.pos < s.size {
 		return r.steps(s.steps)
 	}
-	r.budget -= len(s.ops)
+	if r.budget -= len(s.ops); r.budget < 0 {
+		return r.exhausted()
+	}
 	cells, pos := r.cells, r.pos
 	b := r.frame[pos : pos+s.size]
 	var number int64 // the last one, whose bits are flags

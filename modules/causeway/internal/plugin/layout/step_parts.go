@@ -8,6 +8,8 @@ type repeatStep struct {
 	// count says how often; nil is until the end of what is being decoded.
 	count func(*run) int64
 	steps []step
+	// fused is the only step of many repeats.
+	fused *fusedStep
 	// element is the one value of an element that is no object.
 	element *field
 	// from and to are the slots of an element.
@@ -31,8 +33,14 @@ func (s *repeatStep) decode(r *run) error {
 		r.json = append(r.json, '[')
 	}
 	for i := int64(0); n < 0 && r.pos < r.end || i < n; i++ {
+		if r.trace != nil {
+			r.trace.enter(fmt.Sprintf("%s[%d]", s.f.name, i))
+		}
 		if err := s.one(r, i); err != nil {
 			return err
+		}
+		if r.trace != nil {
+			r.trace.leave()
 		}
 	}
 	r.index = outer
@@ -50,11 +58,11 @@ func (s *repeatStep) one(r *run, i int64) error {
 	r.index = i
 	r.forget(s.from, s.to)
 	before, mark := r.pos, len(r.json)
-	if r.trace != nil {
-		r.trace.enter(fmt.Sprintf("%s[%d]", s.f.name, i))
-		defer r.trace.leave()
-	}
-	if err := r.steps(s.steps); err != nil {
+	if s.fused != nil {
+		if err := s.fused.decode(r); err != nil {
+			return err
+		}
+	} else if err := r.steps(s.steps); err != nil {
 		return err
 	}
 	if r.pos == before {
