@@ -3,7 +3,6 @@ package transform
 import (
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -185,7 +184,7 @@ func (d *dialogue) Explain(frame []byte) []codec.Field {
 
 // Close lets the inner dialogue go, where it holds something.
 func (d *dialogue) Close() error {
-	if c, ok := d.inner.(io.Closer); ok {
+	if c, ok := d.inner.(codec.Closer); ok {
 		return c.Close()
 	}
 	return nil
@@ -194,9 +193,7 @@ func (d *dialogue) Close() error {
 // SplitBody lets the codec cut a message that is too large, as long as its bodies are
 // still the codec's own.
 func (d *dialogue) SplitBody(m *codec.Message, limit int) [][]byte {
-	s, ok := d.inner.(interface {
-		SplitBody(m *codec.Message, limit int) [][]byte
-	})
+	s, ok := d.inner.(codec.Splitter)
 	if !ok || len(d.chain.bodies) > 0 {
 		return nil
 	}
