@@ -31,6 +31,7 @@ var directions = []struct {
 	{rooms + "/plugin/rpc", []string{causeway + "/codec", causeway + "/kits/rpc/codecv1"}},
 	{rooms + "/plugin/acme/cmd", []string{rooms + "/plugin/acme", causeway + "/kits/rpc"}},
 	{rooms + "/plugin/exproto", []string{causeway + "/codec", rooms + "/plugin/rpc"}},
+	{rooms + "/plugin/kind", []string{causeway + "/codec", rooms + "/plugin", rooms + "/frame"}},
 	{rooms + "/plugin", leaves[:1]},
 	{causeway + "/kits", append(leaves[:1:1], causeway+"/kits")},
 	{rooms + "/frame", leaves},

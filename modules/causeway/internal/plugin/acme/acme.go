@@ -54,17 +54,17 @@ func New(options json.RawMessage) (codec.Codec, error) {
 type acme struct{}
 
 // Begin implements codec.Codec.
-func (acme) Begin(codec.Peer) (codec.Dialogue, error) { return &dialogue{}, nil }
+func (acme) Begin(codec.Peer) (codec.Dialogue, error) { return &link{}, nil }
 
-// dialogue is the state of one link.
-type dialogue struct {
+// link is the state of one link.
+type link struct {
 	known   bool   // the device has logged in
 	pending string // the correlation of the command that waits for its answer
 }
 
 // Split implements codec.Framer. A frame is returned with its length, and whatever
 // its length is, so that one that is too short is malformed and the link goes on.
-func (*dialogue) Split(b []byte, _ bool) (advance int, frame []byte, err error) {
+func (*link) Split(b []byte, _ bool) (advance int, frame []byte, err error) {
 	if len(b) < 2 {
 		return 0, nil, nil
 	}
@@ -76,7 +76,7 @@ func (*dialogue) Split(b []byte, _ bool) (advance int, frame []byte, err error) 
 }
 
 // Receive implements codec.Dialogue.
-func (d *dialogue) Receive(f codec.Frame, out *codec.Outcome) error {
+func (d *link) Receive(f codec.Frame, out *codec.Outcome) error {
 	kind, body, err := open(f.Bytes)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func xor(b []byte) (sum byte) {
 	return sum
 }
 
-func (d *dialogue) login(body []byte, out *codec.Outcome) error {
+func (d *link) login(body []byte, out *codec.Outcome) error {
 	if len(body) == 0 || len(body) > longestID {
 		return fmt.Errorf("device id of %d bytes, allowed are 1 to %d: %w", len(body), longestID, codec.ErrMalformed)
 	}
@@ -144,7 +144,7 @@ func (d *dialogue) login(body []byte, out *codec.Outcome) error {
 }
 
 // Resume implements codec.Resumer: a device that is known has logged in.
-func (d *dialogue) Resume(string) error {
+func (d *link) Resume(string) error {
 	d.known = true
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // Command implements codec.Commander: "interval" with {"seconds": 1 to 65535} sets
 // how often the device reports.
-func (d *dialogue) Command(c codec.Command, out *codec.Outcome) error {
+func (d *link) Command(c codec.Command, out *codec.Outcome) error {
 	if c.Name != "interval" {
 		return fmt.Errorf("%w %q, known is interval", codec.ErrUnknownCommand, c.Name)
 	}
@@ -33,7 +33,7 @@ func (d *dialogue) Command(c codec.Command, out *codec.Outcome) error {
 }
 
 // answer ends the command that waits.
-func (d *dialogue) answer(body []byte, out *codec.Outcome) error {
+func (d *link) answer(body []byte, out *codec.Outcome) error {
 	if len(body) != 1 {
 		return fmt.Errorf("answer of %d bytes: %w", len(body), codec.ErrMalformed)
 	}

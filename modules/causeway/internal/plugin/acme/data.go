@@ -15,7 +15,7 @@ const (
 	motion = 1 << 1
 )
 
-func (d *dialogue) data(body []byte, out *codec.Outcome) error {
+func (d *link) data(body []byte, out *codec.Outcome) error {
 	if !d.known {
 		return fmt.Errorf("data before login: %w", codec.ErrProtocol)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Explain implements codec.Explainer.
-func (*dialogue) Explain(frame []byte) []codec.Field {
+func (*link) Explain(frame []byte) []codec.Field {
 	kind, body, err := open(frame)
 	if err != nil {
 		return nil

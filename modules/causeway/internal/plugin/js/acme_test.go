@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec/codectest"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/plugin/acme"
 )
 
 // load compiles a script of testdata.
@@ -30,3 +31,13 @@ func load(tb testing.TB, path string) *Program {
 func TestConformanceOfAcme(t *testing.T) { codectest.Run(t, load(t, "acme.js").New, "testdata/acme") }
 
 func FuzzAcme(f *testing.F) { codectest.Fuzz(f, load(f, "acme.js").New, "testdata/acme") }
+
+func TestAcmeIsTheSameAsInEveryLanguage(t *testing.T) {
+	differences, err := acme.Differences(load(t, "acme.js").New)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range differences {
+		t.Error(d)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 	"github.com/causeway-iot/causeway/modules/causeway/codec/codectest"
+	native "github.com/causeway-iot/causeway/modules/causeway/internal/plugin/acme"
 )
 
 // acme is the protocol of testdata/acme.yaml written by hand, as a measure for the
@@ -225,5 +226,15 @@ func BenchmarkReceive(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/record")
 			})
 		}
+	}
+}
+
+func TestAcmeIsTheSameAsInEveryLanguage(t *testing.T) {
+	differences, err := native.Differences(load(t, "acme").New)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range differences {
+		t.Error(d)
 	}
 }

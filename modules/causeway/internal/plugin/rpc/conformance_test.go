@@ -17,3 +17,14 @@ func TestAcmeCuttingItsOwnStream(t *testing.T) {
 	address, _ := serve(t, kit.Server{Factory: acme.New})
 	codectest.Replay(t, dial(t, Config{Endpoints: []string{address}}).New, "../acme/testdata")
 }
+
+func TestAcmeIsTheSameAsInEveryLanguage(t *testing.T) {
+	address, _ := serve(t, kit.Server{Factory: acme.New, Framing: acmeFraming})
+	differences, err := acme.Differences(dial(t, Config{Endpoints: []string{address}}).New)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range differences {
+		t.Error(d)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec/codectest"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/plugin/acme"
 )
 
 // One protocol, and one set of cases, for every language.
@@ -27,5 +28,19 @@ func TestModulesBringTheirExample(t *testing.T) {
 		if len(got) != 1 || got[0].Name != "day" || got[0].Text != string(want) {
 			t.Errorf("%s: got %.200q", name, got)
 		}
+	}
+}
+
+func TestAcmeIsTheSameAsInEveryLanguage(t *testing.T) {
+	for name, p := range acmes(t) {
+		t.Run(name, func(t *testing.T) {
+			differences, err := acme.Differences(p.New)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range differences {
+				t.Error(d)
+			}
+		})
 	}
 }
