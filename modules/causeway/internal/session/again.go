@@ -33,8 +33,7 @@ type Again struct {
 // error as in a link.
 func (p *Profile) Decode(a Again) (list []message.Message, err error) {
 	defer recovered(&err)
-	c, _ := p.inUse()
-	d, err := c.Begin(a.Peer)
+	d, err := p.inUse().codec.Begin(a.Peer)
 	if err != nil {
 		return nil, fmt.Errorf("begin %s dialogue: %w", p.CodecName, err)
 	}

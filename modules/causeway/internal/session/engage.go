@@ -3,16 +3,24 @@ package session
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
 
-// edition is a codec that a profile came to use later; nil is its first.
-type edition struct{ codec codec.Codec }
+// Edition is one of the codecs that a profile uses one after the other.
+type Edition struct {
+	codec codec.Codec
+	users atomic.Int64
+}
+
+// Users is how many links have a dialogue of it.
+func (e *Edition) Users() int { return int(e.users.Load()) }
 
 // engagement is a session's dialogue, and what it can do.
 type engagement struct {
-	edition   *edition
+	edition   *Edition
+	tried     *Edition // to which the link could not go over
 	dialogue  codec.Dialogue
 	framer    codec.Framer
 	commander codec.Commander
@@ -24,25 +32,31 @@ type engagement struct {
 // A link at work goes over to it between two frames, once no command waits for an
 // answer: another dialogue begins for it, and where the device has logged in, that one is
 // told so by Resume. Where it cannot be told, the link keeps its dialogue until it ends.
-// Nothing that was received is decoded twice or left out.
-func (p *Profile) Swap(c codec.Codec) { p.swapped.Store(&edition{codec: c}) }
+// Nothing that was received is decoded twice or left out. It returns what was in use
+// before, which must be kept in service until it has no users.
+func (p *Profile) Swap(c codec.Codec) (before *Edition) {
+	p.inUse() // there is one before
+	return p.edition.Swap(&Edition{codec: c})
+}
 
-// inUse is the codec of new links.
-func (p *Profile) inUse() (codec.Codec, *edition) {
-	if e := p.swapped.Load(); e != nil {
-		return e.codec, e
+// inUse is the edition of new links.
+func (p *Profile) inUse() *Edition {
+	if e := p.edition.Load(); e != nil {
+		return e
 	}
-	return p.Codec, nil
+	p.edition.CompareAndSwap(nil, &Edition{codec: p.Codec})
+	return p.edition.Load()
 }
 
 // engage begins a dialogue.
 func (s *Session) engage() (e *engagement, err error) {
 	defer recovered(&err)
-	c, edition := s.profile.inUse()
-	d, err := c.Begin(s.link.Peer())
+	edition := s.profile.inUse()
+	d, err := edition.codec.Begin(s.link.Peer())
 	if err != nil {
 		return nil, fmt.Errorf("begin %s dialogue: %w", s.profile.CodecName, err)
 	}
+	edition.users.Add(1)
 	e = &engagement{edition: edition, dialogue: d}
 	e.framer, _ = d.(codec.Framer)
 	e.commander, _ = d.(codec.Commander)
@@ -55,7 +69,7 @@ func (s *Session) engage() (e *engagement, err error) {
 // frames, by who receives them.
 func (s *Session) renew() {
 	old := s.engaged.Load()
-	if old.edition == s.profile.swapped.Load() || s.pending.busy() {
+	if newest := s.profile.inUse(); old.edition == newest || old.tried == newest || s.pending.busy() {
 		return
 	}
 	e, err := s.engage()
@@ -67,8 +81,8 @@ func (s *Session) renew() {
 	switch {
 	case err != nil:
 		stay := *old
-		if stay.edition = s.profile.swapped.Load(); e != nil {
-			stay.edition = e.edition
+		if stay.tried = s.profile.inUse(); e != nil {
+			stay.tried = e.edition
 			s.release(e)
 		}
 		s.engaged.Store(&stay)
@@ -105,5 +119,6 @@ func (s *Session) resume(old, e *engagement) (err error) {
 func (s *Session) release(e *engagement) {
 	var err error // a panic at the end of a dialogue has nobody left to cost
 	defer recovered(&err)
+	e.edition.users.Add(-1)
 	codec.Close(e.dialogue)
 }

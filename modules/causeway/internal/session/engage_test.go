@@ -88,7 +88,7 @@ func TestALinkGoesOverToAnotherCodecBetweenTwoFrames(t *testing.T) {
 				r.Codec = one
 				d := r.connect(t)
 				d.say(c.login + "before\n")
-				r.Swap(c.next)
+				before := r.Swap(c.next)
 				d.say("during\n") // the link waits for it with the codec that it has
 				d.say("after\n")
 				d.say("after\n")
@@ -97,8 +97,14 @@ func TestALinkGoesOverToAnotherCodecBetweenTwoFrames(t *testing.T) {
 					t.Errorf("messages %q, want %q after the swap", bodies, c.want)
 				}
 				r.faults(t, c.faults...)
+				if stays := strings.Contains(c.want, "one"); (before.Users() == 1) != stays {
+					t.Errorf("%d links use the codec before", before.Users())
+				}
 				_ = d.conn.Close()
 				<-d.served
+				if n := before.Users(); n != 0 {
+					t.Errorf("%d links use the codec before, after the end", n)
+				}
 				if one.open.Load() != 0 || c.next.open.Load() != 0 {
 					t.Errorf("%d and %d dialogues are not closed", one.open.Load(), c.next.open.Load())
 				}

@@ -52,7 +52,7 @@ type Profile struct {
 	Table    *Table
 	Observer Observer
 
-	swapped   atomic.Pointer[edition]
+	edition   atomic.Pointer[Edition]
 	exchanges sync.Pool // of *exchange
 	lanes     sync.Pool // of *lane
 }
