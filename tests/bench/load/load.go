@@ -17,11 +17,10 @@ const (
 	// tick is the step of a paced load, and how often a load that is not allowed to send
 	// looks again.
 	tick = time.Millisecond
-	// chunk is how many lines leave with one write; with many connections fewer, so that
-	// what is allowed is not used up by some of them.
-	chunk     = 64
-	fewChunk  = 16
-	fewFrom   = 200
+	// chunk is how many lines leave with one write, fewer where little is allowed, so that
+	// it is not used up by some of the connections.
+	chunk = 64
+	// stopGrace is how long a gateway may take to read what was begun.
 	stopGrace = 2 * time.Minute
 )
 
@@ -66,17 +65,13 @@ func (l *Load) Once() error {
 // Run sends on all connections as fast as they are read until ctx ends. What was begun is
 // sent to its end; a gateway that stops reading is an error after two minutes.
 func (l *Load) Run(ctx context.Context) error {
-	n := chunk
-	if len(l.links) > fewFrom {
-		n = fewChunk
-	}
 	var group sync.WaitGroup
 	failures := make(chan error, len(l.links))
 	for _, k := range l.links {
 		group.Go(func() {
 			stop := context.AfterFunc(ctx, func() { _ = k.SetDeadline(time.Now().Add(stopGrace)) })
 			defer stop()
-			if err := l.stream(ctx, k, n); err != nil {
+			if err := l.stream(ctx, k); err != nil {
 				failures <- err
 			}
 		})
@@ -87,9 +82,10 @@ func (l *Load) Run(ctx context.Context) error {
 }
 
 // stream is the loop of one connection.
-func (l *Load) stream(ctx context.Context, k *link, n int) error {
+func (l *Load) stream(ctx context.Context, k *link) error {
 	for ctx.Err() == nil {
-		if l.sent.Load() >= l.allowed.Load() {
+		left := l.allowed.Load() - l.sent.Load()
+		if left <= 0 {
 			if !pause(ctx) {
 				return nil
 			}
@@ -99,7 +95,7 @@ func (l *Load) stream(ctx context.Context, k *link, n int) error {
 		if l.kind == payload.Teltonika {
 			err = l.packet(k)
 		} else {
-			err = l.write(k, n)
+			err = l.write(k, int(min(max(left/int64(len(l.links)), 1), chunk)))
 		}
 		if err != nil {
 			return err

@@ -18,7 +18,8 @@ func Page(r *Run, notes string) string {
 		"This page is written by `make bench-report`; what it says of the machine and all figures come from one run of it. "+
 		"[tests/bench](../tests/bench/README.md) says how it is measured.\n\n")
 	fmt.Fprintf(&b, "- Command: `%s`, which took %s.\n- Date: %s, commit %s.\n"+
-		"- Machine: %s, %d cores, %s MiB of memory, %s, %s. Devices, gateway and hub share it over loopback: read figures as ratios within a table.\n",
+		"- Machine: %s, %d cores, %s MiB of memory, %s, %s. Devices, gateway and hub share it over loopback: "+
+		"read figures as ratios within a table.\n",
 		r.Command, r.Took.Round(time.Second), r.Date.Format("2006-01-02 15:04 MST"), r.Commit,
 		r.Machine.Processor, r.Machine.Cores, Thousands(float64(r.Machine.MemoryMiB)), r.Machine.System, r.Machine.Go)
 	b.WriteString("- Gateways: " + r.versions() + ".\n")
@@ -31,7 +32,8 @@ func Page(r *Run, notes string) string {
 	b.WriteString("![throughput](performance/throughput.svg)\n![CPU](performance/cpu.svg)\n" +
 		"![latency](performance/latency.svg)\n\n")
 	b.WriteString("## Measurements\n\nThe median of the rounds; *sent* and what follows it are of all rounds together. " +
-		"*lost*, *twice* and *reordered* are judged at the hub, message by message; of Causeway, the prototype and naive Go any of them fails the run.\n\n")
+		"*lost*, *twice* and *reordered* are judged at the hub, message by message; of Causeway, the prototype and " +
+		"naive Go any of them fails the run.\n\n")
 	for i := range r.Trials {
 		if t := &r.Trials[i]; t.Group == "" {
 			fmt.Fprintf(&b, "### %s\n\n%s\n", t.Title, r.table(t))

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -61,7 +62,7 @@ func (r *Run) table(t *trial.Trial) string {
 		some := c.always
 		for _, name := range t.Contenders {
 			v, _ := r.Median(t.Name, name, c.figure)
-			some = some || v != 0
+			some = some || known(v)
 		}
 		if some {
 			shown, head = append(shown, c), append(head, c.name)
@@ -102,16 +103,20 @@ func Line(r *trial.Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-20s %-16s %d ", r.Trial, r.Contender, r.Round)
 	for _, c := range columns() {
-		if v := c.figure(r); v != 0 {
+		if v := c.figure(r); known(v) {
 			fmt.Fprintf(&b, "  %s %s", c.name, c.format(v))
 		}
 	}
 	return b.String()
 }
 
+// known says whether a figure was measured, or could be.
+func known(v float64) bool { return v != 0 && !math.IsNaN(v) }
+
+// allocations is not a number where the gateway does not tell.
 func allocations(r *trial.Result) float64 {
 	if r.Allocations == nil {
-		return 0
+		return math.NaN()
 	}
 	return *r.Allocations
 }
@@ -130,6 +135,8 @@ func Thousands(v float64) string {
 // digits writes a number with about three digits that count.
 func digits(v float64) string {
 	switch {
+	case math.IsNaN(v):
+		return ""
 	case v == 0:
 		return "0"
 	case v >= 100:

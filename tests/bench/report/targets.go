@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/causeway-iot/causeway/tests/bench/rig"
@@ -45,7 +46,7 @@ func Verdicts(r *Run) []Verdict {
 		}, 96, "under 96 MiB", func(v float64) string { return digits(v) + " MiB" }),
 		r.datagrams(),
 		r.bound("heap allocations for a message, whole process, 50 connections", trial.Lines50, allocations,
-			0.05, "0.0", func(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }),
+			0.05, "0, to one decimal", func(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }),
 		r.bound("start to the first accepted connection", trial.Start, func(x *trial.Result) float64 {
 			return x.StartMS
 		}, 150, "under 150 ms", func(v float64) string { return digits(v) + " ms" }),
@@ -77,7 +78,7 @@ func (r *Run) bound(
 	measure, name string, figure func(*trial.Result) float64, most float64, want string, format func(float64) string,
 ) Verdict {
 	got, ok := r.Median(name, rig.Causeway, figure)
-	if !ok {
+	if !ok || math.IsNaN(got) {
 		return Verdict{Measure: measure, Want: want, Got: "not measured"}
 	}
 	return Verdict{Measure: measure, Want: want, Got: format(got), Met: got <= most}

@@ -23,6 +23,8 @@ const (
 	drainPatience = 15 * time.Second
 	// settleTime is how long a gateway is left alone before its memory is read.
 	settleTime = time.Second
+	// drainLimit bounds the drain of a gateway that goes on slowly.
+	drainLimit = 3 * time.Minute
 )
 
 // Runner runs trials.
@@ -188,7 +190,7 @@ func (u *run) drain(ctx context.Context) error {
 		patience = drainPatience
 	}
 	var arrived uint64
-	moved := time.Now()
+	begun, moved := time.Now(), time.Now()
 	for {
 		f, err := u.sink.Counts(ctx)
 		if err != nil {
@@ -203,6 +205,9 @@ func (u *run) drain(ctx context.Context) error {
 		}
 		if u.result.Lost == 0 || time.Since(moved) > patience {
 			return u.gateway.Alive()
+		}
+		if time.Since(begun) > drainLimit {
+			return fmt.Errorf("drain: %d of %d messages are still to come after %v", u.result.Lost, sent, drainLimit)
 		}
 		if err := wait(ctx, 20*time.Millisecond); err != nil {
 			return err
@@ -238,11 +243,12 @@ func perMillion(cpu time.Duration, messages uint64) float64 {
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// least is how many messages may always be under way: enough for a chunk or two on every
-// connection.
+// least is how many messages may always be under way: a few on every connection. What a slow
+// gateway has to drain at the end is not much more; for a fast one the bound doubles with every
+// time around.
 func (t *Trial) least() int64 {
 	if t.Kind == payload.Teltonika {
 		return 1 << 62 // trackers wait by themselves
 	}
-	return int64(max(5000, 20*t.Connections))
+	return int64(max(200, 4*t.Connections))
 }

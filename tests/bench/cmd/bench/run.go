@@ -116,6 +116,9 @@ func (o *options) measure(ctx context.Context) (*report.Run, error) {
 	for i := range list {
 		more, err := o.trial(ctx, runner, list[i], run)
 		failures = append(failures, more...)
+		if ctx.Err() != nil {
+			return nil, errors.Join(context.Cause(ctx), os.RemoveAll(scratch))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w (what the programs printed is in %s)", err, scratch)
 		}
