@@ -45,6 +45,7 @@ type Options struct {
 type link struct {
 	net.Conn
 	source *payload.Source
+	sent   int64
 	buffer []byte
 }
 

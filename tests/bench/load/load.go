@@ -17,8 +17,7 @@ const (
 	// tick is the step of a paced load, and how often a load that is not allowed to send
 	// looks again.
 	tick = time.Millisecond
-	// chunk is how many lines leave with one write, fewer where little is allowed, so that
-	// it is not used up by some of the connections.
+	// chunk is how many lines leave with one write, fewer where less is allowed.
 	chunk = 64
 	// stopGrace is how long a gateway may take to read what was begun.
 	stopGrace = 2 * time.Minute
@@ -39,7 +38,8 @@ type Load struct {
 // Sent is how many messages have left, or are just leaving.
 func (l *Load) Sent() int64 { return l.sent.Load() }
 
-// Allow lets up to n messages leave in all. Without a call there is no bound.
+// Allow lets up to n messages leave in all, the same number on each connection: what is left
+// for one of them would be sent one after the other. Without a call there is no bound.
 func (l *Load) Allow(n int64) { l.allowed.Store(n) }
 
 // Close closes all connections.
@@ -84,7 +84,7 @@ func (l *Load) Run(ctx context.Context) error {
 // stream is the loop of one connection.
 func (l *Load) stream(ctx context.Context, k *link) error {
 	for ctx.Err() == nil {
-		left := l.allowed.Load() - l.sent.Load()
+		left := l.allowed.Load()/int64(len(l.links)) - k.sent
 		if left <= 0 {
 			if !pause(ctx) {
 				return nil
@@ -95,7 +95,7 @@ func (l *Load) stream(ctx context.Context, k *link) error {
 		if l.kind == payload.Teltonika {
 			err = l.packet(k)
 		} else {
-			err = l.write(k, int(min(max(left/int64(len(l.links)), 1), chunk)))
+			err = l.write(k, int(min(left, chunk)))
 		}
 		if err != nil {
 			return err
@@ -119,6 +119,7 @@ func pause(ctx context.Context) bool {
 // write sends n messages with one call.
 func (l *Load) write(k *link, n int) error {
 	l.sent.Add(int64(n))
+	k.sent += int64(n)
 	k.buffer = k.source.Append(k.buffer[:0], n, time.Now().UnixNano())
 	if _, err := k.Write(k.buffer); err != nil {
 		return fmt.Errorf("send: %w", err)
