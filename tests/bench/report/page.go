@@ -19,9 +19,10 @@ func Page(r *Run, notes string) string {
 		"[tests/bench](../tests/bench/README.md) says how it is measured.\n\n")
 	fmt.Fprintf(&b, "- Command: `%s`, which took %s.\n- Date: %s, commit %s.\n"+
 		"- Machine: %s, %d cores, %s MiB of memory, %s, %s. Devices, gateway and hub share it over loopback: "+
-		"read figures as ratios within a table.\n",
+		"read figures as ratios within a table. %s\n",
 		r.Command, r.Took.Round(time.Second), r.Date.Format("2006-01-02 15:04 MST"), r.Commit,
-		r.Machine.Processor, r.Machine.Cores, Thousands(float64(r.Machine.MemoryMiB)), r.Machine.System, r.Machine.Go)
+		r.Machine.Processor, r.Machine.Cores, Thousands(float64(r.Machine.MemoryMiB)), r.Machine.System, r.Machine.Go,
+		r.Machine.others())
 	b.WriteString("- Gateways: " + r.versions() + ".\n")
 	for _, c := range rig.Contenders() {
 		if why := r.Missing[c.Name]; why != "" {
@@ -45,6 +46,16 @@ func Page(r *Run, notes string) string {
 		b.WriteString(strings.TrimSpace(notes) + "\n")
 	}
 	return strings.TrimSpace(b.String()) + "\n"
+}
+
+// others says whether the machine had something else to do.
+func (m *Machine) others() string {
+	const idle = 0.3 // of a core: what a machine does by itself
+	if m.Load < idle {
+		return "It had nothing else to do."
+	}
+	return fmt.Sprintf("**It had other things to do:** its load average was %s before the first trial, so latencies "+
+		"and throughput are worse than the machine allows, and ratios of them uncertain; CPU for a message is not.", digits(m.Load))
 }
 
 func (r *Run) versions() string {

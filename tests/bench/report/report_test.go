@@ -1,9 +1,13 @@
 package report
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +97,68 @@ func TestThePageHasEverything(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(page)
+	}
+}
+
+func TestWhatIsLeftOutNamesNoPlaceOfTheMachine(t *testing.T) {
+	r := sample(t)
+	c, err := rig.Find("node")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.ReadFile(filepath.Join(t.TempDir(), "package.json"))
+	r.Leave(c, fmt.Errorf("version of node: %w\nand more", err))
+	if got := r.Missing["node"]; got != "version of node: open package.json: no such file or directory" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestABusyMachineIsTold(t *testing.T) {
+	r := sample(t)
+	r.Machine.Load = 7.5
+	if page := Page(r, ""); !strings.Contains(page, "**It had other things to do:** its load average was 7.50") {
+		t.Error(page)
+	}
+	r.Machine.Load = 0.1
+	if page := Page(r, ""); !strings.Contains(page, "It had nothing else to do.") {
+		t.Error(page)
+	}
+}
+
+// What is published is what was measured: nobody edits the page or a plot by hand.
+func TestThePublishedPageIsThatOfItsResults(t *testing.T) {
+	docs := filepath.Join("..", "..", "..", "docs")
+	page, pageErr := os.ReadFile(filepath.Join(docs, "performance.md"))
+	text, err := os.ReadFile(filepath.Join(docs, "performance", "results.json"))
+	if (pageErr == nil) != (err == nil) {
+		t.Fatalf("a page and its results go together: %v, %v", pageErr, err)
+	}
+	plots, err := filepath.Glob(filepath.Join(docs, "performance", "*.svg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	if pageErr == nil {
+		var r Run
+		if err := json.Unmarshal(text, &r); err != nil {
+			t.Fatal(err)
+		}
+		notes, err := os.ReadFile(filepath.Join(docs, "performance", "notes.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if Page(&r, string(notes)) != string(page) {
+			t.Error("docs/performance.md is not what its results and notes say: run bin/bench page")
+		}
+		want = Plots(&r)
+	}
+	if len(plots) != len(want) {
+		t.Errorf("%d plots are published, want %d", len(plots), len(want))
+	}
+	for _, name := range plots {
+		if got, err := os.ReadFile(name); err != nil || string(got) != want[filepath.Base(name)] {
+			t.Errorf("%s is not what the results say: run bin/bench page", name)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -39,6 +40,8 @@ type Machine struct {
 	MemoryMiB int    `json:"memoryMiB"`
 	System    string `json:"system"`
 	Go        string `json:"go"`
+	// Load is the load average before the first trial: what others did.
+	Load float64 `json:"load"`
 }
 
 // NewRun begins a run.
@@ -64,7 +67,9 @@ func commit(ctx context.Context) string {
 }
 
 func machine() Machine {
-	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), Processor: runtime.GOARCH}
+	m := Machine{
+		Cores: runtime.NumCPU(), Go: runtime.Version(), Processor: runtime.GOARCH, Load: trial.LoadAverage(),
+	}
 	m.Processor = procField("/proc/cpuinfo", "model name", m.Processor)
 	_, _ = fmt.Sscanf(procField("/proc/meminfo", "MemTotal", "0 kB"), "%d", &m.MemoryMiB)
 	m.MemoryMiB /= 1024
@@ -93,8 +98,17 @@ func procField(file, name, otherwise string) string {
 // Has takes down a contender's version.
 func (r *Run) Has(c rig.Contender, version string) { r.Versions[c.Name] = version }
 
-// Leave takes down why a contender is not there.
-func (r *Run) Leave(c rig.Contender, err error) { r.Missing[c.Name] = err.Error() }
+// Leave takes down why a contender is not there: the first line of it, without the paths of this
+// machine, which mean nothing to a reader.
+func (r *Run) Leave(c rig.Contender, err error) {
+	why, _, _ := strings.Cut(err.Error(), "\n")
+	for _, word := range strings.Fields(why) {
+		if strings.Contains(word, "/") {
+			why = strings.ReplaceAll(why, word, filepath.Base(word))
+		}
+	}
+	r.Missing[c.Name] = why
+}
 
 // of returns the results of a contender in a trial.
 func (r *Run) of(name, contender string) (list []trial.Result) {

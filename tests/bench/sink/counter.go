@@ -143,7 +143,11 @@ func (c *counter) message(r *amqp.Reader, now int64) {
 			return
 		}
 	}
-	m, ok := payload.Parse(body, deviceOf(properties))
+	var device []byte
+	if !payload.NamesDevice(body) {
+		device = deviceOf(properties)
+	}
+	m, ok := payload.Parse(body, device)
 	if !ok {
 		c.tally.Foreign()
 		return

@@ -64,7 +64,7 @@ func (r *Runner) Run(ctx context.Context, t Trial, c rig.Contender, round int) (
 	if err != nil {
 		return u.result, fmt.Errorf("%s, %s, round %d: %w", t.Name, c.Name, round, err)
 	}
-	u.result.LoadAverage = loadAverage()
+	u.result.LoadAverage = LoadAverage()
 	return u.result, os.RemoveAll(u.dir)
 }
 
@@ -226,7 +226,8 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func loadAverage() float64 {
+// LoadAverage is the machine's, over the last minute; 0 where it is not known.
+func LoadAverage() float64 {
 	text, _ := os.ReadFile("/proc/loadavg")
 	first, _, _ := strings.Cut(string(text), " ")
 	v, _ := strconv.ParseFloat(first, 64) // no figure on a system without it

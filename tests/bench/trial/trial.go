@@ -49,6 +49,13 @@ const (
 	Startup Shape = "startup"
 )
 
+// For says whether a contender can be measured: all but Causeway take lines over TCP at one
+// place, and keep no configuration.
+func (t *Trial) For(contender string) bool {
+	simple := t.Kind == payload.Lines && t.Network == "tcp" && t.listeners() == 1 && t.Routes == 0 && t.Shape != Startup
+	return simple || contender == rig.Causeway
+}
+
 func (t *Trial) listeners() int { return max(t.Listeners, 1) }
 
 // desired is Causeway's twin for the trial. It names what has no default: where to listen,

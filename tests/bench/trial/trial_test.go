@@ -211,8 +211,8 @@ func TestTheTrialsNameWhatExists(t *testing.T) {
 		}
 		seen[trial.Name] = true
 		for _, name := range trial.Contenders {
-			if _, err := rig.Find(name); err != nil {
-				t.Error(err)
+			if _, err := rig.Find(name); err != nil || !trial.For(name) {
+				t.Errorf("%s of %s: %v", name, trial.Name, err)
 			}
 		}
 		certificates := &rig.Sink{}
@@ -221,6 +221,10 @@ func TestTheTrialsNameWhatExists(t *testing.T) {
 		}
 	}
 	for _, trial := range All(true) {
+		if trial.For("naive") != (trial.Kind == payload.Lines && trial.Network == "tcp" && trial.Listeners < 2 &&
+			trial.Routes == 0 && trial.Name != Start) {
+			t.Errorf("%s for naive Go: %v", trial.Name, trial.For("naive"))
+		}
 		if trial.Rounds > 1 || trial.Seconds > 2 {
 			t.Errorf("%s is not quick", trial.Name)
 		}

@@ -64,10 +64,12 @@ func (o *options) chosen() ([]trial.Trial, error) {
 			list[i].Seconds = o.seconds
 		}
 		if o.contenders != "" {
-			list[i].Contenders = strings.Split(o.contenders, ",")
+			list[i].Contenders = slices.DeleteFunc(strings.Split(o.contenders, ","), func(name string) bool {
+				return !list[i].For(name)
+			})
 		}
 	}
-	return list, nil
+	return slices.DeleteFunc(list, func(t trial.Trial) bool { return len(t.Contenders) == 0 }), nil
 }
 
 func names(list []trial.Trial) string {
