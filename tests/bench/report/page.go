@@ -55,7 +55,8 @@ func (m *Machine) others() string {
 		return "It had nothing else to do."
 	}
 	return fmt.Sprintf("**It had other things to do:** its load average was %s before the first trial, so latencies "+
-		"and throughput are worse than the machine allows, and ratios of them uncertain; CPU for a message is not.", digits(m.Load))
+		"and throughput are worse than the machine allows, and ratios of them uncertain; CPU for a message is not.",
+		digits(m.Load))
 }
 
 func (r *Run) versions() string {
