@@ -38,6 +38,10 @@ func All(quick bool) []Trial {
 			Contenders: []string{"causeway", "prototype", "naive", "benthos"}, Rounds: 2, Seconds: 6,
 		},
 		{
+			Name: "lines-10000", Title: "Throughput, 10,000 connections", Kind: payload.Lines, Network: "tcp",
+			Connections: 10_000, Contenders: []string{"causeway", "prototype", "naive"}, Rounds: 1, Seconds: 6,
+		},
+		{
 			Name: Tracker, Title: "Teltonika, 50 trackers, packets of 16 records, acknowledged", Kind: payload.Teltonika,
 			Network: "tcp", Connections: 50, Contenders: []string{"causeway"}, Rounds: 3, Seconds: 5,
 		},
