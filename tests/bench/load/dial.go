@@ -58,7 +58,7 @@ func Dial(ctx context.Context, o Options) (*Load, error) {
 		return nil, fmt.Errorf("%d connections for %d devices to %d addresses: there must be one of each at least",
 			o.Connections, o.Devices, len(o.Addresses))
 	}
-	l := &Load{kind: o.Kind, links: make([]*link, o.Connections)}
+	l := &Load{kind: o.Kind, links: make([]*link, o.Connections), more: sync.NewCond(&sync.Mutex{})}
 	l.allowed.Store(1 << 62)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

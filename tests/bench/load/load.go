@@ -14,8 +14,7 @@ import (
 )
 
 const (
-	// tick is the step of a paced load, and how often a load that is not allowed to send
-	// looks again.
+	// tick is the step of a paced load.
 	tick = time.Millisecond
 	// chunk is how many lines leave with one write, fewer where less is allowed.
 	chunk = 64
@@ -33,6 +32,10 @@ type Load struct {
 	links   []*link
 	sent    atomic.Int64
 	allowed atomic.Int64
+
+	// more tells connections that wait that more is allowed; its lock is held for that
+	// only. A timer for each of ten thousand would cost more than what is measured.
+	more *sync.Cond
 }
 
 // Sent is how many messages have left, or are just leaving.
@@ -40,7 +43,21 @@ func (l *Load) Sent() int64 { return l.sent.Load() }
 
 // Allow lets up to n messages leave in all, the same number on each connection: what is left
 // for one of them would be sent one after the other. Without a call there is no bound.
-func (l *Load) Allow(n int64) { l.allowed.Store(n) }
+func (l *Load) Allow(n int64) {
+	if l.share(l.allowed.Swap(n)) != l.share(n) {
+		l.wake()
+	}
+}
+
+// share is what is allowed on each connection.
+func (l *Load) share(n int64) int64 { return n / int64(len(l.links)) }
+
+// wake has every connection that waits look again.
+func (l *Load) wake() {
+	l.more.L.Lock()
+	defer l.more.L.Unlock()
+	l.more.Broadcast()
+}
 
 // Close closes all connections.
 func (l *Load) Close() error {
@@ -67,6 +84,8 @@ func (l *Load) Once() error {
 func (l *Load) Run(ctx context.Context) error {
 	var group sync.WaitGroup
 	failures := make(chan error, len(l.links))
+	stop := context.AfterFunc(ctx, l.wake)
+	defer stop()
 	for _, k := range l.links {
 		group.Go(func() {
 			stop := context.AfterFunc(ctx, func() { _ = k.SetDeadline(time.Now().Add(stopGrace)) })
@@ -83,13 +102,10 @@ func (l *Load) Run(ctx context.Context) error {
 
 // stream is the loop of one connection.
 func (l *Load) stream(ctx context.Context, k *link) error {
-	for ctx.Err() == nil {
-		left := l.allowed.Load()/int64(len(l.links)) - k.sent
-		if left <= 0 {
-			if !pause(ctx) {
-				return nil
-			}
-			continue
+	for {
+		left := l.left(ctx, k)
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // the end
 		}
 		var err error
 		if l.kind == payload.Teltonika {
@@ -101,18 +117,20 @@ func (l *Load) stream(ctx context.Context, k *link) error {
 			return err
 		}
 	}
-	return nil
 }
 
-// pause waits a moment; false when ctx has ended.
-func pause(ctx context.Context) bool {
-	timer := time.NewTimer(tick)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
+// left is how much may be sent on a connection; it waits until that is something, or ctx ends.
+func (l *Load) left(ctx context.Context, k *link) int64 {
+	if left := l.share(l.allowed.Load()) - k.sent; left > 0 {
+		return left
+	}
+	l.more.L.Lock()
+	defer l.more.L.Unlock()
+	for {
+		if left := l.share(l.allowed.Load()) - k.sent; left > 0 || ctx.Err() != nil {
+			return left
+		}
+		l.more.Wait()
 	}
 }
 

@@ -118,17 +118,21 @@ func (u *run) whileSending(ctx context.Context, bounded bool, during func(contex
 	return u.drain(ctx)
 }
 
-// The sink is asked every leadStep how far it is; what arrived within leadTime may be under way.
+// The sink is asked every step how far it is; what arrived within leadTime may be under way.
 const (
-	leadStep = 10 * time.Millisecond
-	leadTime = time.Second
+	leadStep     = 10 * time.Millisecond
+	leadStepMany = 100 * time.Millisecond
+	leadTime     = time.Second
 )
 
 // lead lets the load go on as messages arrive, until ctx ends.
 func (u *run) lead(ctx context.Context) error {
-	const slots = int(leadTime / leadStep)
-	var past [slots]int64
-	for i := 0; ; i = (i + 1) % slots {
+	step := leadStep
+	if u.Connections > manyConnections {
+		step = leadStepMany
+	}
+	past := make([]int64, leadTime/step)
+	for i := 0; ; i = (i + 1) % len(past) {
 		f, err := u.sink.Counts(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -139,7 +143,7 @@ func (u *run) lead(ctx context.Context) error {
 		arrived := int64(f.Distinct)
 		u.load.Allow(arrived + max(u.least(), arrived-past[i]))
 		past[i] = arrived
-		if wait(ctx, leadStep) != nil {
+		if wait(ctx, step) != nil {
 			return nil //nolint:nilerr // the end
 		}
 	}

@@ -25,6 +25,9 @@ const (
 	settleTime = time.Second
 	// drainLimit bounds the drain of a gateway that goes on slowly.
 	drainLimit = 3 * time.Minute
+	// manyConnections is from where they are let go on in larger steps, since each step is
+	// a write on every one of them.
+	manyConnections = 200
 )
 
 // Runner runs trials.
@@ -250,6 +253,9 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 func (t *Trial) least() int64 {
 	if t.Kind == payload.Teltonika {
 		return 1 << 62 // trackers wait by themselves
+	}
+	if t.Connections > manyConnections {
+		return int64(16 * t.Connections)
 	}
 	return int64(max(200, 4*t.Connections))
 }
