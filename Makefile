@@ -114,7 +114,7 @@ bench: bench-programs ## the gateway beside its peers, on this machine; BENCH="-
 	$(BIN)/bench run $(BENCH)
 
 .PHONY: bench-report
-bench-report: bench-programs ## measure all of it (25 minutes) and write docs/performance.md; BENCH=-quick to try
+bench-report: bench-programs ## measure all of it (20 minutes) and write docs/performance.md; BENCH=-quick to try
 	$(BIN)/bench report $(BENCH)
 
 .PHONY: profile

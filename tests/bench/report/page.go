@@ -34,7 +34,7 @@ func Page(r *Run, notes string) string {
 		"![latency](performance/latency.svg)\n\n")
 	b.WriteString("## Measurements\n\nThe median of the rounds; *sent* and what follows it are of all rounds together. " +
 		"*lost*, *twice* and *reordered* are judged at the hub, message by message; of Causeway, the prototype and " +
-		"naive Go any of them fails the run.\n\n")
+		"naive Go any of them fails the run, except that what was in flight may come twice when the hub was away.\n\n")
 	for i := range r.Trials {
 		if t := &r.Trials[i]; t.Group == "" {
 			fmt.Fprintf(&b, "### %s\n\n%s\n", t.Title, r.table(t))

@@ -168,6 +168,7 @@ func (u *run) idle(ctx context.Context) error {
 // outage stops the hub under full load. The gateway's peak until it has delivered everything is
 // what counts.
 func (u *run) outage(ctx context.Context) error {
+	u.result.Resends = true
 	err := u.whileSending(ctx, false, func(ctx context.Context) error {
 		if err := wait(ctx, 2*time.Second); err != nil {
 			return err

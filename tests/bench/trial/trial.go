@@ -117,6 +117,9 @@ type Result struct {
 	Duplicates int64 `json:"duplicates"`
 	Reordered  int64 `json:"reordered"`
 	Foreign    int64 `json:"foreign,omitempty"`
+	// Resends tells that the hub was away, so that what it had and could not answer may come
+	// twice: delivery is at least once, and a message that is sent again has its id again.
+	Resends bool `json:"resends,omitempty"`
 	// LoadAverage is the machine's, at the end.
 	LoadAverage float64 `json:"loadAverage"`
 }
@@ -129,7 +132,7 @@ func (r *Result) Wrong(peer bool) string {
 		return fmt.Sprintf("%d of %d messages were lost", r.Lost, r.Sent)
 	case r.Foreign != 0:
 		return fmt.Sprintf("%d messages could not be read", r.Foreign)
-	case r.Duplicates != 0:
+	case r.Duplicates != 0 && !r.Resends:
 		return fmt.Sprintf("%d messages arrived twice", r.Duplicates)
 	case r.Reordered != 0 && !peer:
 		return fmt.Sprintf("%d messages arrived out of order", r.Reordered)

@@ -198,6 +198,9 @@ func TestWhatIsWrong(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", r, got, want)
 		}
 	}
+	if r := (Result{Duplicates: 3, Resends: true}); r.Wrong(false) != "" {
+		t.Error("what the hub could not answer may come twice")
+	}
 	if r := (Result{Reordered: 4}); r.Wrong(true) != "" {
 		t.Error("a peer may reorder")
 	}
