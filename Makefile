@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-MODULES  := modules/causeway modules/fleet tests tests/simulator
+MODULES  := modules/causeway modules/fleet tests tests/bench tests/simulator
 PATTERNS := $(MODULES:%=./%/...)
 BIN      := $(CURDIR)/bin
 TOOLS    := $(CURDIR)/.tools
@@ -17,6 +17,7 @@ FUZZTIME  ?= 20s
 CHAOS     ?= 8m
 CHAOS_SEED ?= random
 BENCHTIME ?= 1s
+BENCH     ?=
 PLATFORM  ?= amd64
 
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
@@ -26,7 +27,7 @@ GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 .PHONY: help
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z][a-z0-9-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z][a-z0-9-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: up
 up: build ## run the simulator, the gateway and a fleet of devices; messages on the screen, Ctrl-C ends all
@@ -91,9 +92,35 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
-.PHONY: bench
-bench: ## every benchmark, with allocations
+.PHONY: microbench
+microbench: ## every Go benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PATTERNS)
+
+# The programs of the comparison. Benthos has a module of its own, which is in no workspace; the Node gateway is
+# left out, and named, where there is no npm.
+.PHONY: bench-programs
+bench-programs: ## compile the gateway, its peers and what measures them
+	go build $(GOFLAGS_BUILD) -o $(BIN)/causeway ./modules/causeway
+	go build -trimpath -tags profile -o $(BIN)/profile/causeway ./modules/causeway
+	go build -trimpath -o $(BIN)/bench ./tests/bench/cmd/bench
+	go build -trimpath -o $(BIN)/bench-sink ./tests/bench/cmd/sink
+	go build -trimpath -o $(BIN)/bench-naive ./tests/bench/cmd/naive
+	go build -trimpath -o $(BIN)/bench-prototype ./tests/bench/cmd/prototype
+	cd tests/bench/benthos && GOWORK=off go build -trimpath -o $(BIN)/bench-benthos .
+	if command -v npm >/dev/null; then npm ci --silent --ignore-scripts --prefix tests/bench/node; fi
+
+.PHONY: bench
+bench: bench-programs ## the gateway beside its peers, on this machine; BENCH="-trials lines-50" for a part
+	$(BIN)/bench run $(BENCH)
+
+.PHONY: bench-report
+bench-report: bench-programs ## measure all of it (20 minutes) and write docs/performance.md; BENCH=-quick to try
+	$(BIN)/bench report $(BENCH)
+
+.PHONY: profile
+profile: bench-programs ## CPU and heap profile of the gateway under load, into .run/profile
+	go test -tags profile ./modules/causeway
+	$(BIN)/bench profile $(BENCH)
 
 .PHONY: cover
 cover: ## coverage of all packages, by all tests; the page is .run/cover.html

@@ -56,6 +56,7 @@ func main() {
 
 // run serves until ctx ends.
 func run(ctx context.Context) error {
+	defer profiling()()
 	env, err := config.LoadEnvironment()
 	if err != nil {
 		return err
