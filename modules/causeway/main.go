@@ -95,7 +95,7 @@ func prompt(ctx context.Context, args []string) int {
 		return exitFailed
 	}
 	return cli.Run(ctx, args, cli.Options{
-		Registry: registry, Transform: gateway.Transform,
+		Registry: registry, Transform: gateway.Transform, Loader: loader{},
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Color: cli.Terminal(os.Stdout) && os.Getenv("NO_COLOR") == "",
 	})

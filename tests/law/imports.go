@@ -119,6 +119,8 @@ var owners = []struct{ library, owner string }{
 	{"github.com/fxamacker/cbor", rooms + "/transform"},
 	{"github.com/vmihailenco/msgpack", rooms + "/transform"},
 	{"github.com/bufbuild/protocompile", rooms + "/transform"},
+	{"github.com/bufbuild/protocompile", rooms + "/plugin/exproto/exprotov1"}, // its test
+	{"github.com/bufbuild/protocompile", causeway + "/kits/rpc/codecv1"},
 	{"github.com/hamba/avro", rooms + "/transform"},
 	{"github.com/pires/go-proxyproto", rooms + "/listen"},
 	{"github.com/hashicorp/raft-wal", rooms + "/spool"},

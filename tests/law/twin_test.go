@@ -13,7 +13,7 @@ import (
 )
 
 // judge reads desired properties and prints what the gateway would find wrong with
-// them: the document, and what only the codecs, the framing and the routes know.
+// them: the document, and what only the built-in codecs, the framing and the routes know.
 const judge = `package main
 
 import (
@@ -42,8 +42,10 @@ func main() {
 		return
 	}
 	for name, l := range document.Listeners {
-		if _, err := registry.New(l.Codec, l.Options); err != nil {
-			fmt.Println("listener", name, err)
+		if _, named := document.Codecs[l.Codec]; !named { // else its program is judged where it runs
+			if _, err := registry.New(l.Codec, l.Options); err != nil {
+				fmt.Println("listener", name, err)
+			}
 		}
 		if len(l.Frame) > 0 {
 			if _, err := frame.Parse(l.Frame, l.Limits.FrameBytes); err != nil {

@@ -40,12 +40,13 @@ type Methods struct {
 	gateway Gateway
 	letters DeadLetters
 	decoder Decoder
+	codecs  Codecs
 	table   map[string]func(context.Context, json.RawMessage) Answer
 }
 
 // NewMethods makes the table of methods.
-func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder) *Methods {
-	m := &Methods{service: s, gateway: g, letters: d, decoder: decoder}
+func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder, codecs Codecs) *Methods {
+	m := &Methods{service: s, gateway: g, letters: d, decoder: decoder, codecs: codecs}
 	m.table = map[string]func(context.Context, json.RawMessage) Answer{
 		"ping":             m.ping,
 		"getStatus":        m.getStatus,
@@ -56,6 +57,8 @@ func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder) *Methods 
 		"disconnectDevice": m.disconnectDevice,
 		"setLogLevel":      m.setLogLevel,
 		"decode":           m.decode,
+		"putCodec":         m.putCodec,
+		"reloadCodecs":     m.reloadCodecs,
 
 		"listDeadLetters":   m.listDeadLetters,
 		"replayDeadLetters": m.replayDeadLetters,

@@ -95,6 +95,15 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		{"sendCommand", `{"deviceId":"d","command":"c","queueSeconds":604801}`, 400, "queueSeconds is 604801"},
 		{"sendCommand", `{"deviceId":"d","command":"c","priority":1}`, 400, "unknown field"},
 		{"sendCommand", `{"deviceId":"d","command":"c","retry":true}`, 400, "retry needs queueSeconds"},
+		{"putCodec", `{"sha256":"ab","text":"hi"}`, 200, `{"missing":0,"stored":true}`},
+		{"putCodec", `{"sha256":"ab","part":1,"parts":3,"base64":"aGk="}`, 200, `{"missing":2,"stored":false}`},
+		{"putCodec", `{"sha256":"ab"}`, 400, "exactly one of base64 and text"},
+		{"putCodec", `{"sha256":"ab","text":"a","base64":"aGk="}`, 400, "exactly one"},
+		{"putCodec", `{"sha256":"ab","base64":"?"}`, 400, "base64"},
+		{"putCodec", `{"sha":"ab"}`, 400, "unknown field"},
+		{"putCodec", `{"sha256":"","text":"hi"}`, 422, "no digest"},
+		{"reloadCodecs", "", 200, `{"codecs":{"acme":"new"}}`},
+		{"reloadCodecs", `{"codec":"acme"}`, 400, "unknown field"},
 		{"listDeadLetters", "", 200, `[0,20,""]`},
 		{"listDeadLetters", `{"after":7,"limit":2,"listener":"l"}`, 200, `[7,2,"l"]`},
 		{"listDeadLetters", `{"limit":0}`, 400, "limit is 0, allowed are 1 to 200"},
@@ -139,7 +148,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		}
 		return []byte("\x00\xff"), nil
 	}})
-	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{})
+	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{})
 	covered := map[string]bool{}
 	for _, c := range cases {
 		covered[c.method] = true
@@ -161,7 +170,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 }
 
 func TestUnknownMethodListsTheKnown(t *testing.T) {
-	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{})
+	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{})
 	a := m.Call(t.Context(), "Ping", nil) // names are case-sensitive
 	var refusal struct {
 		Error string
@@ -170,7 +179,7 @@ func TestUnknownMethodListsTheKnown(t *testing.T) {
 	if err := json.Unmarshal(a.Payload, &refusal); err != nil || a.Status != 400 {
 		t.Fatalf("answered %d %s", a.Status, a.Payload)
 	}
-	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 11 {
+	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 13 {
 		t.Errorf("answered %s", a.Payload)
 	}
 }
@@ -191,7 +200,7 @@ func TestRawReplyHasItsOwnTime(t *testing.T) {
 		}
 		return nil, nil
 	}})
-	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}).Call(t.Context(), "sendRaw",
+	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}).Call(t.Context(), "sendRaw",
 		json.RawMessage(`{"deviceId":"d","text":"x","awaitReplySeconds":7}`))
 	if a.Status != 200 {
 		t.Errorf("answered %d %s", a.Status, a.Payload)

@@ -15,7 +15,7 @@ const (
 	StatusNotFound    = 404 // the device is not connected
 	StatusExpired     = 408 // a queued command's time ran out
 	StatusBusy        = 409 // the device has to answer an earlier command first
-	StatusRefused     = 422 // the codec, or the device, refused the command
+	StatusRefused     = 422 // the codec, or the device, refused the command; a program is refused
 	StatusTooMany     = 429 // the queue is full
 	StatusUnavailable = 503
 	StatusNoReply     = 504 // no answer in time

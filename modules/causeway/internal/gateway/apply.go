@@ -39,22 +39,61 @@ func (g *Gateway) apply(ctx context.Context, desired json.RawMessage, version in
 	if !g.says(desired) {
 		desired = g.bootstrap()
 	}
-	p, faults := g.compile(ctx, desired)
-	if faults != nil {
-		text := make([]string, len(faults))
-		for i, f := range faults {
-			text[i] = f.String()
-		}
-		description := strings.Join(text, "; ")
+	if faults := g.change(ctx, desired, version, false); faults != nil {
+		description := describeFaults(faults)
 		g.log.Error().Int64("version", version).Str("faults", description).Msg("desired properties refused")
 		g.decided(version, desiredStatus{Code: 400, Description: description[:min(len(description), descriptionLimit)]})
 		return
 	}
-	g.enact(p)
-	g.log.Info().Int64("version", version).Int("listeners", len(p.doors)).Msg("desired properties applied")
+	g.log.Info().Int64("version", version).Int("listeners", len(g.running())).Msg("desired properties applied")
 	g.decided(version, desiredStatus{Code: 200})
 	if err := g.store.Save(desired, version); err != nil {
 		g.log.Error().Err(err).Msg("configuration not kept for the next start")
+	}
+}
+
+func describeFaults(faults []config.Fault) string {
+	text := make([]string, len(faults))
+	for i, f := range faults {
+		text[i] = f.String()
+	}
+	return strings.Join(text, "; ")
+}
+
+// change compiles a document and makes it the configuration in force, or tells every
+// fault and remembers it as the one that was refused last. At a start, codecs whose source
+// is away are what they were.
+func (g *Gateway) change(ctx context.Context, desired json.RawMessage, version int64, start bool) []config.Fault {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	p, faults := g.compile(ctx, desired, start)
+	if faults != nil {
+		g.refused, g.refusedVersion = desired, version
+		return faults
+	}
+	g.enact(p)
+	g.refused = nil
+	g.applied, g.appliedVersion = desired, version
+	return nil
+}
+
+// applyAgain tries what could not be done: listeners whose codec was away, and with
+// delivered the document that was refused last, for which a program has come.
+func (g *Gateway) applyAgain(ctx context.Context, delivered bool) {
+	g.changing.Lock()
+	refused, version, applied, appliedVersion := g.refused, g.refusedVersion, g.applied, g.appliedVersion
+	g.changing.Unlock()
+	g.mu.Lock()
+	waiting := len(g.waiting) > 0
+	g.mu.Unlock()
+	switch {
+	case delivered && refused != nil:
+		g.apply(ctx, refused, version)
+	case waiting && refused == nil:
+		if faults := g.change(ctx, applied, appliedVersion, true); faults != nil {
+			g.observers.flood.Warn("listeners wait for their codec: "+describeFaults(faults), nil)
+		}
+		g.reported.Changed()
 	}
 }
 
@@ -86,8 +125,11 @@ func (g *Gateway) enact(p *plan) {
 	defer g.applying.Unlock()
 	for name, running := range g.running() {
 		d, stays := p.doors[name]
-		if stays && d.config.Equal(running.config) {
+		if stays && d.config.Equal(running.config) && g.keeps(running, d) {
 			continue
+		}
+		if w, waits := p.waiting[name]; waits && w.config.Equal(running.config) {
+			continue // its codec is away at the moment, and its links know
 		}
 		running.stop()
 		g.remove(name)
@@ -96,8 +138,9 @@ func (g *Gateway) enact(p *plan) {
 		}
 	}
 	g.mu.Lock()
-	g.document = p.document
+	g.document, g.waiting = p.document, p.waiting
 	g.mu.Unlock()
+	g.plugins.adopt(p.plugins)
 	g.router.table.Store(p.routes)
 	g.quota.Resize(p.document.Limits.Connections)
 	if level := p.document.Log.Level; level != "" {
@@ -120,6 +163,25 @@ func (g *Gateway) enact(p *plan) {
 	g.letters.configure(p.document.DeadLetters)
 	g.devices.Configured(desiredOf(p.document))
 	g.ready.Store(true)
+}
+
+// keeps tells whether a running listener can go on with its connections: its codec is
+// the same, or its links go over to the new one.
+func (g *Gateway) keeps(running *listener, d door) bool {
+	before := running.codec()
+	if before == d.loaded {
+		return true
+	}
+	if (d.profile.Framing == nil) != (running.profile.Framing == nil) {
+		return false
+	}
+	e := running.exchange(d)
+	if before != nil {
+		g.plugins.exchanged(before, e)
+	}
+	g.log.Info().Str("listener", running.name).Str("codec", d.config.Codec).Str("version", d.loaded.version()).
+		Msg("codec exchanged")
+	return true
 }
 
 // desiredOf lists the values that devices are to be told.
@@ -181,23 +243,19 @@ func (g *Gateway) restore(ctx context.Context) bool {
 		g.log.Error().Err(err).Msg("last good configuration not read")
 		return false
 	}
-	p, faults := g.compile(ctx, desired)
-	if faults != nil {
+	if faults := g.change(ctx, desired, version, true); faults != nil {
 		g.log.Error().Int64("version", version).Str("fault", faults[0].String()).Msg("last good configuration refused")
 		return false
 	}
-	g.enact(p)
 	g.log.Info().Int64("version", version).Msg("last good configuration applied")
 	return true
 }
 
 // startup applies what there is when neither the disk nor the hub said anything.
 func (g *Gateway) startup(ctx context.Context) {
-	p, faults := g.compile(ctx, g.bootstrap())
-	if faults != nil {
+	if faults := g.change(ctx, g.bootstrap(), 0, true); faults != nil {
 		g.log.Error().Str("fault", fmt.Sprint(faults)).Msg("bootstrap configuration refused")
 		return
 	}
-	g.enact(p)
 	g.log.Info().Msg("bootstrap configuration applied")
 }

@@ -28,7 +28,15 @@ const messageBytes = 256<<10 - 4<<10
 type plan struct {
 	document *config.Document
 	routes   *route.Table
+	plugins  map[string]*loaded
 	doors    map[string]door
+	waiting  map[string]waiting
+}
+
+// waiting is a listener whose codec is a process that is away.
+type waiting struct {
+	config config.Listener
+	err    error
 }
 
 // door is one listener made ready.
@@ -38,15 +46,19 @@ type door struct {
 	profile  *session.Profile
 	observer *listenerObserver
 	tls      *certificates // nil without TLS
+	loaded   *loaded       // nil for a built-in codec
 }
 
 // compile makes a plan of desired properties, or tells every fault.
-func (g *Gateway) compile(ctx context.Context, desired []byte) (*plan, []config.Fault) {
+func (g *Gateway) compile(ctx context.Context, desired []byte, start bool) (*plan, []config.Fault) {
 	document, faults := config.Parse(desired)
 	if faults != nil {
 		return nil, faults
 	}
-	p := &plan{document: document, doors: make(map[string]door)}
+	p := &plan{document: document, doors: make(map[string]door), waiting: make(map[string]waiting)}
+	if p.plugins, faults = g.plugins.load(ctx, document.Codecs, start); faults != nil {
+		return nil, config.SortFaults(faults)
+	}
 	var routeFaults []route.RuleError
 	p.routes, routeFaults = route.Compile(rules(document.Routes))
 	for _, f := range routeFaults {
@@ -56,11 +68,14 @@ func (g *Gateway) compile(ctx context.Context, desired []byte) (*plan, []config.
 		if !l.Enabled {
 			continue
 		}
-		d, listenerFaults := g.door(ctx, name, l)
+		d, listenerFaults := g.door(ctx, p, name, l)
 		faults = append(faults, listenerFaults...)
-		p.doors[name] = d
+		if _, waits := p.waiting[name]; !waits {
+			p.doors[name] = d
+		}
 	}
 	if len(faults) > 0 {
+		g.plugins.discard(p.plugins)
 		return nil, config.SortFaults(faults)
 	}
 	return p, nil
@@ -78,8 +93,8 @@ func rules(routes map[string]config.Route) []route.Rule {
 	return list
 }
 
-// door compiles one listener.
-func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (door, []config.Fault) {
+// door compiles one listener of the plan, or notes that it waits for its codec.
+func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Listener) (door, []config.Fault) {
 	var faults []config.Fault
 	fault := func(key string, err error) {
 		f := config.Fault{Pointer: config.Pointer("listeners", name, key), Message: err.Error()}
@@ -88,9 +103,13 @@ func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (doo
 		}
 		faults = append(faults, f)
 	}
-	c, err := g.opts.Registry.New(l.Codec, l.Options)
-	if errors.Is(err, codec.ErrUnknownCodec) {
+	var c codec.Codec
+	factory, from, err := g.plugins.factory(p.plugins, l.Codec)
+	if err != nil {
 		fault("codec", err)
+	} else if c, err = factory(l.Options); from.away(err) {
+		p.waiting[name] = waiting{config: l, err: err}
+		return door{}, nil
 	} else if err != nil {
 		fault("options", err)
 	}
@@ -98,10 +117,14 @@ func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (doo
 		fault("transform", err)
 	}
 	framing, err := framingOf(name, l, c)
+	if from.away(err) {
+		p.waiting[name] = waiting{config: l, err: err}
+		return door{}, nil
+	}
 	if err != nil {
 		fault("frame", err)
 	}
-	d := door{config: l, options: g.listenOptions(name, l)}
+	d := door{config: l, options: g.listenOptions(name, l), loaded: from}
 	if l.TLS != nil {
 		if d.tls, err = g.certificates(ctx, *l.TLS); err != nil {
 			fault("tls", err)
@@ -110,10 +133,20 @@ func (g *Gateway) door(ctx context.Context, name string, l config.Listener) (doo
 		}
 	}
 	d.observer = g.observers.listener(name, l.Codec)
+	version := from.version()
+	if version == "" {
+		version = g.opts.Version
+	}
+	d.observer.version.Store(&version)
 	d.options.Refused = d.observer.Refused
 	d.profile = g.profile(name, l, c, framing)
 	d.profile.Observer = d.observer
 	return d, faults
+}
+
+// away tells whether an error says that the codec is a process that is not there.
+func (l *loaded) away(err error) bool {
+	return l != nil && l.config.Remote() && errors.Is(err, codec.ErrBroken)
 }
 
 // framingOf is the framing that the listener names; without one, the codec's own

@@ -60,7 +60,7 @@ func (d *deadLetters) fault(o *listenerObserver, f session.Fault) {
 	peer := f.Link.Peer()
 	l := deadletter.Letter{
 		Time: time.Now(), Kind: deadletter.Malformed, Reason: f.Err.Error(),
-		Listener: o.name, Codec: o.codec, CodecVersion: d.g.opts.Version,
+		Listener: o.name, Codec: o.codec, CodecVersion: *o.version.Load(),
 		Transport: peer.Transport, Remote: peer.Remote.String(), Device: f.Device, Uncut: f.Uncut, Body: f.Frame,
 	}
 	if l.Device == o.name { // the session's word for nobody

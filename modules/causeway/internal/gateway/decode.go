@@ -49,7 +49,11 @@ func (g *Gateway) Decode(r command.Decode) (any, error) {
 func (g *Gateway) decoding(r command.Decode) (codec.Codec, dialogue.Setting, error) {
 	setting := dialogue.Setting{Transport: r.Transport, Frame: r.Frame, Device: r.Device}
 	if r.Listener == "" {
-		c, err := g.opts.Registry.New(r.Codec, r.Options)
+		factory, _, err := g.plugins.factory(g.plugins.current(), r.Codec)
+		if err != nil {
+			return nil, setting, err
+		}
+		c, err := factory(r.Options)
 		return c, setting, err
 	}
 	running := g.running()[r.Listener]

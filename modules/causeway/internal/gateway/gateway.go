@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -68,10 +69,16 @@ type Gateway struct {
 
 	ready    atomic.Bool
 	applying sync.Mutex // one change of configuration at a time
+	plugins  *plugins
+
+	changing                       sync.Mutex // held while a document is compiled and applied
+	applied, refused               json.RawMessage
+	appliedVersion, refusedVersion int64
 
 	mu        sync.Mutex
 	document  *config.Document
 	listeners map[string]*listener
+	waiting   map[string]waiting // listeners whose codec is away
 	version   int64
 	status    desiredStatus
 	results   atomic.Uint64
@@ -92,6 +99,7 @@ func New(opts Options) (*Gateway, error) {
 		Refused: func(r *message.Refused) { g.letters.refused(r) },
 	})
 	g.kept = state.New(env.DataDir)
+	g.plugins = newPlugins(g)
 	g.letters = newDeadLetters(g, g.kept)
 	g.spooling = &spooling{g: g, wanted: config.Spool{Full: "block", Durability: "hub"}}
 	g.observers = newObservers(observe.Labels{
@@ -113,7 +121,7 @@ func New(opts Options) (*Gateway, error) {
 		Ended: g.commandEnded, Store: command.StateStore{File: g.kept},
 		Failed: func(err error) { g.observers.flood.Warn("queued commands not kept", err) },
 	})
-	g.methods = command.NewMethods(g.commands, g, g.letters, g)
+	g.methods = command.NewMethods(g.commands, g, g.letters, g, g)
 	g.observers.known = g.methods.Names()
 	g.reported = twin.NewReported(g.hub, g.describe, func(err error) { g.log.Warn().Err(err).Msg("report failed") })
 	g.devices = twin.NewDevices(g.pushDesired, g.reported.Changed)
@@ -153,7 +161,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		rooms.Go(func() { g.awaitFirst(ctx) })
 	}
 	for _, room := range []func(context.Context){
-		g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run, g.spooling.run, g.spooling.watch, g.giveBack,
+		g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run,
+		g.spooling.run, g.spooling.watch, g.giveBack, g.plugins.run,
 	} {
 		rooms.Go(func() { room(work) })
 	}
@@ -165,6 +174,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.uplink.Close()
 	g.spooling.close()
 	g.letters.ring.Close()
+	g.plugins.end(context.WithoutCancel(ctx))
 	if err := g.kept.Close(); err != nil {
 		g.log.Warn().Err(err).Msg("state file not closed")
 	}

@@ -27,7 +27,8 @@ type listener struct {
 	options  listen.Options
 	profile  *session.Profile
 	observer *listenerObserver
-	changed  func() // the state changed
+	changed  func()  // the state changed
+	loaded   *loaded // guarded by mu; nil for a built-in codec
 
 	draining  context.Context //nolint:containedctx // ends when sessions have to stop reading
 	drain     context.CancelFunc
@@ -45,7 +46,7 @@ func startListener(name string, d door, changed func()) *listener {
 	draining, drain := context.WithCancel(ctx)
 	l := &listener{
 		name: name, config: d.config, options: d.options, profile: d.profile,
-		observer: d.observer, changed: changed,
+		observer: d.observer, changed: changed, loaded: d.loaded,
 		draining: draining, drain: drain, cancel: cancel, done: make(chan struct{}), accepting: true,
 	}
 	first := l.bind()
@@ -188,6 +189,22 @@ func (l *listener) stop() {
 	defer cancel()
 	l.settled(ctx)
 	l.close()
+}
+
+// codec is what was loaded for it; nil for a built-in one.
+func (l *listener) codec() *loaded {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.loaded
+}
+
+// exchange gives its links the codec of the door.
+func (l *listener) exchange(d door) *session.Edition {
+	l.mu.Lock()
+	l.loaded = d.loaded
+	l.mu.Unlock()
+	l.observer.version.Store(d.observer.version.Load())
+	return l.profile.Swap(d.profile.Codec)
 }
 
 // resting is how many of its links rest.

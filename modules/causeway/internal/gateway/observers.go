@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -195,6 +196,7 @@ func (o *observers) forget(listener string) { o.metrics.Forget(listener) }
 type listenerObserver struct {
 	*observe.Listener
 	name, codec string
+	version     atomic.Pointer[string] // of the codec
 	flood       *observe.Flood
 	letters     *deadLetters
 	hint        hint

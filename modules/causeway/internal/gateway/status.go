@@ -15,6 +15,13 @@ func (g *Gateway) describe() map[string]any {
 	for name, l := range g.running() {
 		listeners[name] = l.state()
 	}
+	g.mu.Lock()
+	for name, w := range g.waiting {
+		if listeners[name] == nil {
+			listeners[name] = listenerState{State: "waiting", Bind: w.config.Bind.String(), Error: w.err.Error()}
+		}
+	}
+	g.mu.Unlock()
 	links, devices := g.table.Counts()
 	description := map[string]any{
 		"schemaVersion":    "1.0",
@@ -33,6 +40,9 @@ func (g *Gateway) describe() map[string]any {
 	if status.Code != 0 {
 		description["lastDesiredVersion"] = version
 		description["lastDesiredStatus"] = status
+	}
+	if codecs := g.plugins.state(); len(codecs) > 0 {
+		description["codecs"] = codecs
 	}
 	if reported := g.devices.Report(); len(reported) > 0 {
 		description["devices"] = reported

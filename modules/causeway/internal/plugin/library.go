@@ -54,10 +54,6 @@ type Program struct {
 	Bytes []byte
 	// SHA256 is in lower-case hexadecimal.
 	SHA256 string
-	// Stale tells that the source could not be read and that this is what was got last;
-	// Why says why.
-	Stale bool
-	Why   error
 }
 
 // Library gets programs and keeps them in a directory, which is made when needed. It is
@@ -105,11 +101,10 @@ func (s Source) Check() error {
 	return nil
 }
 
-// Get returns the program of the name. Where it is kept under the digest already, nothing
-// is fetched. A file that cannot be read and that has no digest gives what was got last
-// under the name, stale. Errors wrap ErrSource, ErrDigest, ErrTooLarge, ErrMissing, or
-// say why the source cannot be read.
-func (l *Library) Get(ctx context.Context, name string, s Source) (*Program, error) {
+// Get returns the program of a source. Where it is kept under the digest already, nothing
+// is fetched. Errors wrap ErrSource, ErrDigest, ErrTooLarge, ErrMissing, or say why the
+// source cannot be read.
+func (l *Library) Get(ctx context.Context, s Source) (*Program, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
@@ -120,10 +115,6 @@ func (l *Library) Get(ctx context.Context, name string, s Source) (*Program, err
 	}
 	b, err := l.fetch(ctx, s)
 	if err != nil {
-		if p := l.last(name, s); p != nil {
-			p.Stale, p.Why = true, err
-			return p, nil
-		}
 		return nil, err
 	}
 	p := &Program{Bytes: b, SHA256: digestOf(b)}
@@ -148,20 +139,14 @@ func (l *Library) Keep(name string, p *Program) error {
 // lastSuffix marks the files that say which program a name had last.
 const lastSuffix = ".last"
 
-// last is what a file gave last under the name, nil for nothing.
-func (l *Library) last(name string, s Source) *Program {
-	if s.SHA256 != "" || !strings.HasPrefix(s.URL, "file:") {
-		return nil
-	}
+// Last returns what was kept last under the name, for a start while its source cannot be
+// read.
+func (l *Library) Last(name string) (*Program, error) {
 	digest, err := os.ReadFile(filepath.Join(l.dir, name+lastSuffix))
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("%w: nothing was kept", ErrMissing)
 	}
-	p, err := l.kept(string(digest))
-	if err != nil {
-		return nil
-	}
-	return p
+	return l.kept(string(digest))
 }
 
 func (l *Library) fetch(ctx context.Context, s Source) ([]byte, error) {

@@ -22,10 +22,10 @@ func file(t *testing.T, text string) string {
 	return path
 }
 
-func want(t *testing.T, p *Program, err error, text string, stale bool) {
+func want(t *testing.T, p *Program, err error, text string) {
 	t.Helper()
-	if err != nil || string(p.Bytes) != text || p.Stale != stale || p.SHA256 != digestOf([]byte(text)) {
-		t.Fatalf("got %+v, %v; want %q, stale %v", p, err, text, stale)
+	if err != nil || string(p.Bytes) != text || p.SHA256 != digestOf([]byte(text)) {
+		t.Fatalf("got %+v, %v; want %q", p, err, text)
 	}
 }
 
@@ -58,35 +58,38 @@ func TestSourcesAreJudgedBeforeTheyAreRead(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsGoneGivesWhatItGaveLast(t *testing.T) {
+func TestWhatWasKeptLastIsThereWhenItsFileIsGone(t *testing.T) {
 	l, path := NewLibrary(filepath.Join(t.TempDir(), "codecs")), file(t, "one")
 	source := Source{URL: "file://" + path}
-	p, err := l.Get(t.Context(), "acme", source)
-	want(t, p, err, "one", false)
+	if _, err := l.Last("acme"); !errors.Is(err, ErrMissing) {
+		t.Errorf("nothing was kept: %v", err)
+	}
+	p, err := l.Get(t.Context(), source)
+	want(t, p, err, "one")
 	if err := l.Keep("acme", p); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte("two"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err = l.Get(t.Context(), "acme", source) // not kept: it may not work
-	want(t, p, err, "two", false)
+	p, err = l.Get(t.Context(), source) // not kept: it may not work
+	want(t, p, err, "two")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	p, err = l.Get(t.Context(), "acme", source)
-	want(t, p, err, "one", true)
-	if p.Why == nil {
-		t.Error("nothing says why it is stale")
+	if _, err = l.Get(t.Context(), source); err == nil {
+		t.Error("the file is gone, and is read")
 	}
-	if _, err := l.Get(t.Context(), "other", source); err == nil {
-		t.Error("another name gets it too")
+	p, err = l.Last("acme")
+	want(t, p, err, "one")
+	if _, err := l.Last("other"); err == nil {
+		t.Error("another name has it too")
 	}
 }
 
 func TestADigestMismatchIsRefused(t *testing.T) {
 	l, path := NewLibrary(t.TempDir()), file(t, "other")
-	_, err := l.Get(t.Context(), "acme", Source{URL: "file://" + path, SHA256: digestOf([]byte("wanted"))})
+	_, err := l.Get(t.Context(), Source{URL: "file://" + path, SHA256: digestOf([]byte("wanted"))})
 	if !errors.Is(err, ErrDigest) {
 		t.Errorf("got %v", err)
 	}
@@ -112,21 +115,21 @@ func TestADownloadIsKeptForWhenItsHostIsAway(t *testing.T) {
 	l.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}}
 	defer l.client.CloseIdleConnections()
 	source := Source{URL: server.URL + "/acme", SHA256: digestOf([]byte("program"))}
-	p, err := l.Get(t.Context(), "acme", source)
-	want(t, p, err, "program", false)
+	p, err := l.Get(t.Context(), source)
+	want(t, p, err, "program")
 	if err := l.Keep("acme", p); err != nil {
 		t.Fatal(err)
 	}
 	server.CloseClientConnections()
-	p, err = l.Get(t.Context(), "acme", source)
-	want(t, p, err, "program", false)
+	p, err = l.Get(t.Context(), source)
+	want(t, p, err, "program")
 	if answers != 1 {
 		t.Errorf("fetched %d times", answers)
 	}
 	for path, reason := range map[string]string{
 		"/missing": "404", "/away": "redirected to http:", "/large": ErrTooLarge.Error(),
 	} {
-		_, err := l.Get(t.Context(), "acme", Source{URL: server.URL + path, SHA256: digestOf([]byte(path))})
+		_, err := l.Get(t.Context(), Source{URL: server.URL + path, SHA256: digestOf([]byte(path))})
 		if err == nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: got %v, want %q", path, err, reason)
 		}
@@ -136,16 +139,16 @@ func TestADownloadIsKeptForWhenItsHostIsAway(t *testing.T) {
 func TestWhatIsDamagedOnDiskIsFetchedAgain(t *testing.T) {
 	l, path := NewLibrary(t.TempDir()), file(t, "whole")
 	source := Source{URL: "file://" + path, SHA256: digestOf([]byte("whole"))}
-	p, err := l.Get(t.Context(), "acme", source)
-	want(t, p, err, "whole", false)
+	p, err := l.Get(t.Context(), source)
+	want(t, p, err, "whole")
 	if err := l.Keep("acme", p); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(l.dir, p.SHA256), []byte("who"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err = l.Get(t.Context(), "acme", source)
-	want(t, p, err, "whole", false)
+	p, err = l.Get(t.Context(), source)
+	want(t, p, err, "whole")
 }
 
 func TestAProgramIsPutInParts(t *testing.T) {
@@ -162,12 +165,12 @@ func TestAProgramIsPutInParts(t *testing.T) {
 	put(3, "ef", 2)
 	put(1, "xx", 1)
 	put(1, "ab", 1) // again, mended
-	if _, err := l.Get(t.Context(), "acme", source); !errors.Is(err, ErrMissing) {
+	if _, err := l.Get(t.Context(), source); !errors.Is(err, ErrMissing) {
 		t.Fatalf("before the last part: %v", err)
 	}
 	put(2, "cd", 0)
-	p, err := l.Get(t.Context(), "acme", source)
-	want(t, p, err, whole, false)
+	p, err := l.Get(t.Context(), source)
+	want(t, p, err, whole)
 	put(2, "cd", 0) // it is there already
 	if len(l.uploads) != 0 {
 		t.Errorf("%d deliveries are left", len(l.uploads))
