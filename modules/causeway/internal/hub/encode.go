@@ -17,6 +17,9 @@ const (
 	propertyDevice   = "deviceId"
 	propertyListener = "listener"
 	propertyCodec    = "codec"
+	// These two the hub would take for its own.
+	propertySchema    = "iothub-message-schema"
+	propertyOperation = "iothub-operation"
 )
 
 // AMQP 1.0 constructors used here (OASIS AMQP 1.0, part 1, section 1.6, and part
@@ -217,15 +220,21 @@ func appendVariable[T string | []byte](dst []byte, short, long byte, v T) []byte
 // reserved tells names that the gateway writes itself and those that the hub
 // would take for its own.
 func reserved(name string) bool {
-	for _, own := range [...]string{
-		propertyOutput, propertyCreated, propertyDevice, propertyListener, propertyCodec,
-		"iothub-message-schema", "iothub-operation",
-	} {
-		if strings.EqualFold(name, own) {
-			return true
-		}
+	switch len(name) { // most names have another length
+	case len(propertyOutput):
+		return strings.EqualFold(name, propertyOutput)
+	case len(propertyOperation):
+		return strings.EqualFold(name, propertyOperation)
+	case len(propertyCreated):
+		return strings.EqualFold(name, propertyCreated)
+	case len(propertySchema):
+		return strings.EqualFold(name, propertySchema)
+	case len(propertyDevice), len(propertyCodec):
+		return strings.EqualFold(name, propertyDevice) || strings.EqualFold(name, propertyListener) ||
+			strings.EqualFold(name, propertyCodec)
+	default:
+		return false
 	}
-	return false
 }
 
 func repeated(before []message.Property, name string) bool {

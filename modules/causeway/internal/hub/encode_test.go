@@ -303,3 +303,15 @@ func TestEncodingAllocatesNothing(t *testing.T) {
 		t.Errorf("a message costs %.0f allocations", n)
 	}
 }
+
+func TestNamesThatTheHubOrTheGatewayUsesAreLeftOutInAnyCase(t *testing.T) {
+	own := []string{
+		"iothub-outputname", "iothub-creation-time-utc", "deviceId", "listener", "codec",
+		"iothub-message-schema", "iothub-operation",
+	}
+	for _, name := range own {
+		if !reserved(name) || !reserved(strings.ToUpper(name)) || reserved(name+"x") || reserved(name[1:]) {
+			t.Errorf("%s is not told from others", name)
+		}
+	}
+}

@@ -93,7 +93,7 @@ func (u *Uplink) candidates(now time.Time) (set laneSet, held time.Duration) {
 // linger is how long to wait for company: not at all while nothing is in flight, when
 // the window has just moved, or when there is a batch's worth.
 func (u *Uplink) linger(candidates laneSet, now time.Time) time.Duration {
-	if len(u.flying) == 0 || u.freed || u.loose >= u.opts.BatchBytes {
+	if len(u.flying) == 0 || u.freed || u.loose >= u.worth() {
 		return 0
 	}
 	oldest := now
@@ -107,6 +107,17 @@ func (u *Uplink) linger(candidates laneSet, now time.Time) time.Duration {
 		}
 	}
 	return u.opts.Linger - now.Sub(oldest)
+}
+
+// worth is how many bytes leave without lingering: a batch, or a quarter of one while few
+// transfers are in flight, so that devices that wait for their acknowledgement do not wait for
+// the transfer before theirs as well.
+func (u *Uplink) worth() int {
+	const few = 4
+	if len(u.flying) < few {
+		return u.opts.BatchBytes / few
+	}
+	return u.opts.BatchBytes
 }
 
 // gather takes a transfer from the candidates, each lane in its turn: a batch's worth.

@@ -170,7 +170,7 @@ func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge [
 			tooLarge = append(tooLarge, &outcome[i])
 		}
 	}
-	switch full := u.opts.BatchBytes; {
+	switch full := u.worth(); {
 	case u.disk.spooling:
 		u.signalDisk()
 	case len(u.flying) == 0, idle && u.waiting&^u.busy != 0, loose < full && u.loose >= full:
