@@ -65,7 +65,7 @@ func All(quick bool) []Trial {
 		},
 		{
 			Name: Idle10k, Title: "10,000 idle connections", Kind: payload.Lines, Network: "tcp", Connections: 10_000,
-			Shape: Idle, Contenders: []string{"causeway", "naive", "benthos"}, Rounds: 1, Seconds: 3,
+			Shape: Idle, Contenders: []string{"causeway", "naive", "benthos"}, Rounds: 1, Seconds: 15,
 		},
 		{
 			Name: Stopped, Title: "Full load, the hub stopped for 30 seconds", Kind: payload.Lines, Network: "tcp",

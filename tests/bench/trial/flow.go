@@ -157,8 +157,9 @@ func (u *run) idle(ctx context.Context) error {
 	if err := u.drain(ctx); err != nil {
 		return err
 	}
-	// The garbage of the start is gone after two collections, which the runtime forces
-	// every two minutes; a short wait is what can be had, and is the same for all.
+	// Idle means that nothing has come for a while. The garbage of the start is gone after two
+	// collections, which the runtime forces every two minutes by itself; the wait is the same
+	// for all.
 	if err := wait(ctx, time.Duration(u.Seconds*float64(time.Second))); err != nil {
 		return err
 	}
