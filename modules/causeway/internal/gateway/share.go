@@ -22,14 +22,17 @@ var errShareFull = fmt.Errorf("the listener's share of the queue is full: %w", m
 // handed over and what is not safe yet, so that one listener whose devices send more
 // than hub and disk take does not fill the queue of all. The outcome that reaches the
 // bound is still taken, whatever its size. Whoever waits is served in the order of
-// coming, and nobody passes those who wait.
+// coming. Who was served may go on for a slice, so that a link that has much to say does
+// not wait for each message of it; nobody else passes those who wait.
 type share struct {
 	next session.Uplink
 	// full is called when somebody who cannot wait found no room.
 	full  func()
 	limit int
 
+	slice  int
 	held   atomic.Int64 // bytes
+	passes atomic.Int64 // bytes that those who were served last may still take
 	queued atomic.Int64 // how many wait: while nobody does, no lock is taken
 
 	mu      sync.Mutex
@@ -44,8 +47,15 @@ type waiter struct {
 	granted chan struct{}
 }
 
+// sliceMost is about what one read of a link brings, and sliceOf the part of the bound
+// that a slice may be.
+const (
+	sliceMost = 16 << 10
+	sliceOf   = 32
+)
+
 func newShare(next session.Uplink, limit int, full func()) *share {
-	return &share{next: next, limit: limit, full: full}
+	return &share{next: next, limit: limit, full: full, slice: min(sliceMost, limit/sliceOf)}
 }
 
 // Send implements session.Uplink.
@@ -99,9 +109,22 @@ func (s *share) take(n int) bool {
 	}
 }
 
+// pass tells whether there are passes left, and uses them.
+func (s *share) pass(n int) bool {
+	for {
+		left := s.passes.Load()
+		if left <= 0 {
+			return false
+		}
+		if s.passes.CompareAndSwap(left, left-int64(n)) {
+			return true
+		}
+	}
+}
+
 // enter takes room and returns nil, or returns who has to wait, queued if so wished.
 func (s *share) enter(n int, queue bool) *waiter {
-	if s.queued.Load() == 0 && s.take(n) {
+	if (s.queued.Load() == 0 || s.pass(n)) && s.take(n) {
 		return nil
 	}
 	s.mu.Lock()
@@ -159,11 +182,17 @@ func (s *share) grant() {
 	if s.held.Load() > int64(s.limit/4*3) {
 		return
 	}
-	granted := 0
-	for ; granted < len(s.waiters) && s.take(s.waiters[granted].bytes); granted++ {
-		close(s.waiters[granted].granted)
+	granted, passes := 0, 0
+	for ; granted < len(s.waiters) && s.held.Load()+int64(passes) < int64(s.limit); granted++ {
+		w := s.waiters[granted]
+		if !s.take(w.bytes) {
+			break
+		}
+		passes += max(s.slice-w.bytes, 0)
+		close(w.granted)
 		s.waiters[granted] = nil
 	}
+	s.passes.Store(int64(passes)) // those of the last time are over
 	if s.waiters = s.waiters[granted:]; len(s.waiters) == 0 {
 		s.waiters = nil
 	}
