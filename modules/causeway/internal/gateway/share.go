@@ -176,14 +176,18 @@ func (s *share) release(n int) {
 	}
 }
 
-// grant lets in who waits, from three quarters on: otherwise each settled message would
-// wake one link for one message.
+// grant lets in who waits, from three quarters on, what may still be taken with passes
+// included: otherwise each settled message would wake one link for one message. Passes
+// that are left when half of the share is free are of links that have no more to say.
 func (s *share) grant() {
-	if s.held.Load() > int64(s.limit/4*3) {
+	passes := max(0, int(s.passes.Load()))
+	if held := int(s.held.Load()); held <= s.limit/2 {
+		passes = 0
+	} else if held+passes > s.limit/4*3 {
 		return
 	}
-	granted, passes := 0, 0
-	for ; granted < len(s.waiters) && s.held.Load()+int64(passes) < int64(s.limit); granted++ {
+	granted := 0
+	for ; granted < len(s.waiters) && int(s.held.Load())+passes < s.limit; granted++ {
 		w := s.waiters[granted]
 		if !s.take(w.bytes) {
 			break
@@ -192,7 +196,7 @@ func (s *share) grant() {
 		close(w.granted)
 		s.waiters[granted] = nil
 	}
-	s.passes.Store(int64(passes)) // those of the last time are over
+	s.passes.Store(int64(passes))
 	if s.waiters = s.waiters[granted:]; len(s.waiters) == 0 {
 		s.waiters = nil
 	}
