@@ -110,8 +110,9 @@ bench-programs: ## compile the gateway, its peers and what measures them
 	if command -v npm >/dev/null; then npm ci --silent --ignore-scripts --prefix tests/bench/node; fi
 
 .PHONY: bench
-bench: bench-programs ## the gateway beside its peers, on this machine; BENCH="-trials lines-50" for a part
+bench: bench-programs ## the gateway beside its peers, and its disk beside the direct way; BENCH="-trials lines-50" for a part
 	$(BIN)/bench run $(BENCH)
+	go test -run '^$$' -bench BenchmarkDisk -benchtime $(BENCHTIME) ./modules/causeway/internal/hub
 
 .PHONY: bench-report
 bench-report: bench-programs ## measure all of it (20 minutes) and write docs/performance.md; BENCH=-quick to try
