@@ -36,15 +36,23 @@ func (r *router) Apply(m *message.Message) {
 
 // apply takes desired properties of the given version: whole, or not at all.
 func (g *Gateway) apply(ctx context.Context, desired json.RawMessage, version int64) {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	g.applyLocked(ctx, desired, version)
+}
+
+func (g *Gateway) applyLocked(ctx context.Context, desired json.RawMessage, version int64) {
 	if !g.says(desired) {
 		desired = g.bootstrap()
 	}
-	if faults := g.change(ctx, desired, version, false); faults != nil {
+	if faults := g.change(ctx, desired, version, changed); faults != nil {
+		g.refused, g.refusedVersion = desired, version
 		description := describeFaults(faults)
 		g.log.Error().Int64("version", version).Str("faults", description).Msg("desired properties refused")
 		g.decided(version, desiredStatus{Code: 400, Description: description[:min(len(description), descriptionLimit)]})
 		return
 	}
+	g.refused = nil
 	g.log.Info().Int64("version", version).Int("listeners", len(g.running())).Msg("desired properties applied")
 	g.decided(version, desiredStatus{Code: 200})
 	if err := g.store.Save(desired, version); err != nil {
@@ -61,18 +69,13 @@ func describeFaults(faults []config.Fault) string {
 }
 
 // change compiles a document and makes it the configuration in force, or tells every
-// fault and remembers it as the one that was refused last. At a start, codecs whose source
-// is away are what they were.
-func (g *Gateway) change(ctx context.Context, desired json.RawMessage, version int64, start bool) []config.Fault {
-	g.changing.Lock()
-	defer g.changing.Unlock()
-	p, faults := g.compile(ctx, desired, start)
+// fault. It is called with changing held.
+func (g *Gateway) change(ctx context.Context, desired json.RawMessage, version int64, why occasion) []config.Fault {
+	p, faults := g.compile(ctx, desired, why)
 	if faults != nil {
-		g.refused, g.refusedVersion = desired, version
 		return faults
 	}
 	g.enact(p)
-	g.refused = nil
 	g.applied, g.appliedVersion = desired, version
 	return nil
 }
@@ -81,20 +84,21 @@ func (g *Gateway) change(ctx context.Context, desired json.RawMessage, version i
 // delivered the document that was refused last, for which a program has come.
 func (g *Gateway) applyAgain(ctx context.Context, delivered bool) {
 	g.changing.Lock()
-	refused, version, applied, appliedVersion := g.refused, g.refusedVersion, g.applied, g.appliedVersion
-	g.changing.Unlock()
+	defer g.changing.Unlock()
+	if delivered && g.refused != nil {
+		g.applyLocked(ctx, g.refused, g.refusedVersion)
+		return
+	}
 	g.mu.Lock()
 	waiting := len(g.waiting) > 0
 	g.mu.Unlock()
-	switch {
-	case delivered && refused != nil:
-		g.apply(ctx, refused, version)
-	case waiting && refused == nil:
-		if faults := g.change(ctx, applied, appliedVersion, true); faults != nil {
-			g.observers.flood.Warn("listeners wait for their codec: "+describeFaults(faults), nil)
-		}
-		g.reported.Changed()
+	if !waiting {
+		return
 	}
+	if faults := g.change(ctx, g.applied, g.appliedVersion, retrying); faults != nil {
+		g.observers.flood.Warn("listeners wait for their codec: "+describeFaults(faults), nil)
+	}
+	g.reported.Changed()
 }
 
 // says tells whether desired properties say anything besides their metadata.
@@ -123,6 +127,10 @@ func (g *Gateway) decided(version int64, s desiredStatus) {
 func (g *Gateway) enact(p *plan) {
 	g.applying.Lock()
 	defer g.applying.Unlock()
+	if g.down {
+		g.plugins.discard(p.plugins)
+		return
+	}
 	for name, running := range g.running() {
 		d, stays := p.doors[name]
 		if stays && d.config.Equal(running.config) && g.keeps(running, d) {
@@ -243,7 +251,9 @@ func (g *Gateway) restore(ctx context.Context) bool {
 		g.log.Error().Err(err).Msg("last good configuration not read")
 		return false
 	}
-	if faults := g.change(ctx, desired, version, true); faults != nil {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	if faults := g.change(ctx, desired, version, starting); faults != nil {
 		g.log.Error().Int64("version", version).Str("fault", faults[0].String()).Msg("last good configuration refused")
 		return false
 	}
@@ -253,7 +263,9 @@ func (g *Gateway) restore(ctx context.Context) bool {
 
 // startup applies what there is when neither the disk nor the hub said anything.
 func (g *Gateway) startup(ctx context.Context) {
-	if faults := g.change(ctx, g.bootstrap(), 0, true); faults != nil {
+	g.changing.Lock()
+	defer g.changing.Unlock()
+	if faults := g.change(ctx, g.bootstrap(), 0, starting); faults != nil {
 		g.log.Error().Str("fault", fmt.Sprint(faults)).Msg("bootstrap configuration refused")
 		return
 	}

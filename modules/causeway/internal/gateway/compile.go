@@ -50,13 +50,13 @@ type door struct {
 }
 
 // compile makes a plan of desired properties, or tells every fault.
-func (g *Gateway) compile(ctx context.Context, desired []byte, start bool) (*plan, []config.Fault) {
+func (g *Gateway) compile(ctx context.Context, desired []byte, why occasion) (*plan, []config.Fault) {
 	document, faults := config.Parse(desired)
 	if faults != nil {
 		return nil, faults
 	}
 	p := &plan{document: document, doors: make(map[string]door), waiting: make(map[string]waiting)}
-	if p.plugins, faults = g.plugins.load(ctx, document.Codecs, start); faults != nil {
+	if p.plugins, faults = g.plugins.load(ctx, document.Codecs, why); faults != nil {
 		return nil, config.SortFaults(faults)
 	}
 	var routeFaults []route.RuleError

@@ -61,5 +61,5 @@ func (g *Gateway) decoding(r command.Decode) (codec.Codec, dialogue.Setting, err
 		return nil, setting, fmt.Errorf("the configuration has no listener %q", r.Listener)
 	}
 	setting.Transport, setting.Frame = running.config.Bind.Transport, running.config.Frame
-	return running.profile.Codec, setting, nil
+	return running.profile.Current(), setting, nil
 }

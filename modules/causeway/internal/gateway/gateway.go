@@ -69,9 +69,12 @@ type Gateway struct {
 
 	ready    atomic.Bool
 	applying sync.Mutex // one change of configuration at a time
+	down     bool       // no listener may come any more; guarded by applying
 	plugins  *plugins
 
-	changing                       sync.Mutex // held while a document is compiled and applied
+	work context.Context //nolint:containedctx // ends when the gateway goes down; set by Run
+
+	changing                       sync.Mutex // held while a document is compiled, applied and kept
 	applied, refused               json.RawMessage
 	appliedVersion, refusedVersion int64
 
@@ -90,7 +93,7 @@ func New(opts Options) (*Gateway, error) {
 	g := &Gateway{
 		opts: opts, log: opts.Log, began: time.Now(),
 		table: session.NewTable(), quota: listen.NewQuota(0), store: config.NewStore(opts.Environment.DataDir),
-		document: new(config.Document), listeners: make(map[string]*listener),
+		document: new(config.Document), listeners: make(map[string]*listener), work: context.Background(),
 	}
 	env := opts.Environment
 	g.uplink = hub.NewUplink(hub.UplinkOptions{
@@ -154,6 +157,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	g.work = ctx
 	var rooms sync.WaitGroup
 	g.spooling.open()
 	g.remember()
@@ -233,8 +237,9 @@ func (g *Gateway) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	g.log.Info().Dur("grace", grace).Msg("going down")
-	g.applying.Lock() // no listener may come any more
+	g.applying.Lock()
 	defer g.applying.Unlock()
+	g.down = true
 	listeners := g.running()
 	for _, l := range listeners {
 		l.quiesce()

@@ -136,7 +136,7 @@ func TestEveryFaultOfADocumentIsToldWithItsPlace(t *testing.T) {
 		"condition that is wrong": {`{"schemaVersion":"1.0","routes":{"r":{"when":"message.size >","output":"o"}}}`, "/routes/r/when", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, faults := g.compile(t.Context(), []byte(c.document), false)
+			p, faults := g.compile(t.Context(), []byte(c.document), changed)
 			if p != nil || len(faults) != 1 {
 				t.Fatalf("plan %v, faults %v", p, faults)
 			}

@@ -162,7 +162,7 @@ func (g *Gateway) pushDesired(ctx context.Context, id string, desired json.RawMe
 
 // applyDesired takes a whole desired document from the twin.
 func (g *Gateway) applyDesired(desired json.RawMessage, version int64) {
-	ctx, cancel := context.WithTimeout(context.Background(), certificateCall)
+	ctx, cancel := context.WithTimeout(g.work, certificateCall)
 	defer cancel()
 	g.apply(ctx, desired, version)
 }

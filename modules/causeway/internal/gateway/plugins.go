@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -77,10 +79,22 @@ func newPlugins(g *Gateway) *plugins {
 	}
 }
 
+// occasion is why a document is compiled.
+type occasion int
+
+const (
+	// changed: an operator wants it so, and hears of everything that is wrong.
+	changed occasion = iota
+	// starting: a source that cannot be read gives what it gave last.
+	starting
+	// retrying: some listeners wait for their codec; the others are what they are.
+	retrying
+)
+
 // load gets every codec of a document. Those that are the same as before are the same
-// loaded. At a start, a source that cannot be read gives what it gave last.
+// loaded.
 func (p *plugins) load(
-	ctx context.Context, codecs map[string]config.Codec, start bool,
+	ctx context.Context, codecs map[string]config.Codec, why occasion,
 ) (map[string]*loaded, []config.Fault) {
 	p.mu.Lock()
 	before := maps.Clone(p.inForce)
@@ -98,7 +112,7 @@ func (p *plugins) load(
 			key = "settings"
 			l, err = p.connect(ctx, name, c, before[name])
 		default:
-			l, err = p.read(ctx, name, c, before[name], start)
+			l, err = p.read(ctx, name, c, before[name], why)
 		}
 		if err != nil {
 			f := config.Fault{Pointer: config.Pointer("codecs", name, key), Message: err.Error()}
@@ -123,6 +137,9 @@ func (p *plugins) connect(ctx context.Context, name string, c config.Codec, befo
 		return before, nil
 	}
 	made, err := p.engines.Connect(ctx, c.Kind, name, c.Settings)
+	if before != nil && errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: the codec as it is listens there, give the new settings another address", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -130,12 +147,17 @@ func (p *plugins) connect(ctx context.Context, name string, c config.Codec, befo
 }
 
 // read makes the codec of a program, and holds it to the examples that it carries.
-func (p *plugins) read(ctx context.Context, name string, c config.Codec, before *loaded, start bool) (*loaded, error) {
+func (p *plugins) read(
+	ctx context.Context, name string, c config.Codec, before *loaded, why occasion,
+) (*loaded, error) {
+	if why == retrying && before != nil && reflect.DeepEqual(before.config, c) {
+		return before, nil
+	}
 	program, err := p.library.Get(ctx, plugin.Source{URL: c.Source, SHA256: c.SHA256})
 	stale := false
-	if err != nil && start {
+	if err != nil && why == starting {
 		last, none := p.library.Last(name)
-		if none == nil {
+		if none == nil && (c.SHA256 == "" || c.SHA256 == last.SHA256) {
 			p.g.log.Warn().Str("codec", name).Err(err).Str("sha256", last.SHA256).
 				Msg("codec's source not read, what it gave last is used")
 			program, stale, err = last, true, nil
@@ -145,6 +167,9 @@ func (p *plugins) read(ctx context.Context, name string, c config.Codec, before 
 		return nil, err
 	}
 	if before != nil && before.config.Kind == c.Kind && before.program.SHA256 == program.SHA256 {
+		p.mu.Lock()
+		before.stale = stale
+		p.mu.Unlock()
 		return before, nil
 	}
 	made, err := p.engines.Compile(ctx, c.Kind, name, program.Bytes)
@@ -173,13 +198,8 @@ func (p *plugins) discard(set map[string]*loaded) {
 func (p *plugins) adopt(set map[string]*loaded) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var digests []string
 	for name, l := range set {
-		if l.program == nil {
-			continue
-		}
-		digests = append(digests, l.program.SHA256)
-		if l != p.inForce[name] {
+		if l.program != nil && l != p.inForce[name] {
 			if err := p.library.Keep(name, l.program); err != nil {
 				p.g.log.Warn().Err(err).Msg("codec not kept for a start without its source")
 			}
@@ -191,10 +211,21 @@ func (p *plugins) adopt(set map[string]*loaded) {
 		}
 	}
 	p.inForce = set
+	p.prune()
+	p.closeUnused()
+}
+
+// prune bounds what is kept on disk.
+func (p *plugins) prune() {
+	var digests []string
+	for _, l := range p.inForce {
+		if l.program != nil {
+			digests = append(digests, l.program.SHA256)
+		}
+	}
 	if err := p.library.Prune(digests); err != nil {
 		p.g.log.Warn().Err(err).Msg("old codecs not deleted")
 	}
-	p.closeUnused()
 }
 
 // exchanged notes that a listener's links go over from an edition of a codec.
@@ -206,8 +237,12 @@ func (p *plugins) exchanged(from *loaded, e *session.Edition) {
 
 // closeUnused closes what has no links any more.
 func (p *plugins) closeUnused() {
+	listeners := p.g.running()
 	p.retired = slices.DeleteFunc(p.retired, func(l *loaded) bool {
 		used := slices.ContainsFunc(l.editions, func(e *session.Edition) bool { return e.Users() > 0 })
+		for _, listener := range listeners { // one whose new codec is away goes on with the old
+			used = used || listener.codec() == l
+		}
 		if !used {
 			p.close(l)
 		}
@@ -285,8 +320,10 @@ type codecState struct {
 }
 
 func (p *plugins) state() map[string]codecState {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	list := make(map[string]codecState)
-	for name, l := range p.current() {
+	for name, l := range p.inForce {
 		s := codecState{Kind: l.config.Kind}
 		if l.program != nil {
 			s.SHA256, s.Stale = l.program.SHA256, l.stale
@@ -300,6 +337,9 @@ func (p *plugins) state() map[string]codecState {
 func (g *Gateway) PutCodec(ctx context.Context, part command.Part) (missing int, err error) {
 	missing, err = g.plugins.library.Put(plugin.Part(part), time.Now())
 	if err == nil && missing == 0 {
+		g.plugins.mu.Lock()
+		g.plugins.prune()
+		g.plugins.mu.Unlock()
 		g.applyAgain(ctx, true) // a document may have been refused for want of it
 	}
 	return missing, err
@@ -308,12 +348,11 @@ func (g *Gateway) PutCodec(ctx context.Context, part command.Part) (missing int,
 // ReloadCodecs implements command.Codecs.
 func (g *Gateway) ReloadCodecs(ctx context.Context) (any, error) {
 	g.changing.Lock()
-	desired, version := g.applied, g.appliedVersion
-	g.changing.Unlock()
-	if desired == nil {
+	defer g.changing.Unlock()
+	if g.applied == nil {
 		return nil, errors.New("no configuration is applied")
 	}
-	if faults := g.change(ctx, desired, version, false); faults != nil {
+	if faults := g.change(ctx, g.applied, g.appliedVersion, changed); faults != nil {
 		return nil, errors.New(describeFaults(faults))
 	}
 	return g.plugins.state(), nil

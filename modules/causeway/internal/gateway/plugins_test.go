@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -196,39 +198,155 @@ func TestAGatewayStartsWithWhatASourceGaveLast(t *testing.T) {
 	}
 }
 
-func TestAListenerWaitsForAProcessThatIsAway(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "acme.sock")
-	g := newGateway(t, environment(t))
-	defer run(t, g)()
-	g.applyDesired(json.RawMessage(`{"schemaVersion":"1.0","$version":1,
-		"codecs":{"acme":{"kind":"rpc","settings":{"endpoints":["unix:`+socket+`"]}}},
-		"listeners":{"lines":{"bind":"tcp://127.0.0.1:0","codec":"acme"},
-			"others":{"bind":"tcp://127.0.0.1:0","codec":"raw","frame":{"type":"line"}}}}`), 1)
-	if s := status(g); s.Code != 200 {
-		t.Fatalf("status %+v", s)
-	}
-	dial(t, g, "others") // serves meanwhile
-	if s, ok := g.describe()["listeners"].(map[string]any)["lines"].(listenerState); !ok || s.State != "waiting" {
-		t.Fatalf("listeners %v", g.describe()["listeners"])
-	}
+// serveAcme serves acme at a socket until the test ends.
+func serveAcme(t *testing.T, socket string) {
+	t.Helper()
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- kit.Server{Factory: acme.New}.Serve(t.Context(), l) }()
-	defer func() { _ = l.Close() }()
+	go func() { served <- kit.Server{Factory: acme.New}.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
+}
+
+// processed is a document with a listener whose codec is a process, beside another.
+func processed(version int, socket string) json.RawMessage {
+	return json.RawMessage(fmt.Sprintf(`{"schemaVersion":"1.0","$version":%d,
+		"codecs":{"acme":{"kind":"rpc","settings":{"endpoints":["unix:%s"]}}},
+		"listeners":{"lines":{"bind":"tcp://127.0.0.1:0","codec":"acme"},
+			"others":{"bind":"tcp://127.0.0.1:0","codec":"raw","frame":{"type":"line"}}}}`, version, socket))
+}
+
+// beat sends a heartbeat of acme and waits for the answer.
+func beat(t *testing.T, conn net.Conn) error {
+	t.Helper()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write([]byte("\x00\x02\x03\x03")); err != nil {
+		return err
+	}
+	answer := make([]byte, 4)
+	if _, err := io.ReadFull(conn, answer); err != nil || string(answer) != "\x00\x02\x83\x83" {
+		return fmt.Errorf("answer %x: %w", answer, err)
+	}
+	return nil
+}
+
+func listenerStateOf(t *testing.T, g *Gateway, name string) string {
+	t.Helper()
+	listeners, _ := g.describe()["listeners"].(map[string]any)
+	s, ok := listeners[name].(listenerState)
+	if !ok {
+		t.Fatalf("no listener %s in %v", name, listeners)
+	}
+	return s.State
+}
+
+func TestAListenerWaitsForAProcessThatIsAway(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "acme.sock")
+	g := newGateway(t, environment(t))
+	defer run(t, g)()
+	g.applyDesired(processed(1, socket), 1)
+	if s := status(g); s.Code != 200 {
+		t.Fatalf("status %+v", s)
+	}
+	dial(t, g, "others") // serves meanwhile
+	if s := listenerStateOf(t, g, "lines"); s != "waiting" {
+		t.Fatalf("the listener is %s", s)
+	}
+	g.applyDesired(json.RawMessage(`{"listener":{}}`), 2) // refused, and changes nothing
+	serveAcme(t, socket)
 	eventually(t, "the listener opens", func() bool {
 		g.applyAgain(t.Context(), false) // as it does every few seconds
 		return g.running()["lines"] != nil
 	})
+	if err := beat(t, dial(t, g, "lines")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAListenerKeepsItsProcessUntilTheNewOneIsThere(t *testing.T) {
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "1.sock"), filepath.Join(dir, "2.sock")
+	serveAcme(t, first)
+	g := newGateway(t, environment(t))
+	defer run(t, g)()
+	g.applyDesired(processed(1, first), 1)
 	conn := dial(t, g, "lines")
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write([]byte("\x00\x02\x03\x03")); err != nil { // a heartbeat
+	if err := beat(t, conn); err != nil {
 		t.Fatal(err)
 	}
-	answer := make([]byte, 4)
-	if _, err := conn.Read(answer); err != nil || string(answer) != "\x00\x02\x83\x83" {
-		t.Errorf("answer %x, %v", answer, err)
+	g.applyDesired(processed(2, second), 2)
+	if s := status(g); s.Code != 200 {
+		t.Fatalf("status %+v", s)
+	}
+	g.plugins.mu.Lock()
+	g.plugins.closeUnused()
+	g.plugins.mu.Unlock()
+	for _, c := range []net.Conn{conn, dial(t, g, "lines")} {
+		if err := beat(t, c); err != nil {
+			t.Errorf("while the new process is away: %v", err)
+		}
+	}
+	serveAcme(t, second)
+	eventually(t, "the codec is exchanged", func() bool {
+		g.applyAgain(t.Context(), false)
+		return g.running()["lines"].codec() == g.plugins.current()["acme"]
+	})
+	if err := beat(t, dial(t, g, "lines")); err != nil {
+		t.Errorf("with the new process: %v", err)
+	}
+}
+
+func TestAPinnedProgramIsNotReplacedByAnotherAtAStart(t *testing.T) {
+	env, path := environment(t), source(t, answering("old"))
+	g := newGateway(t, env)
+	stop := run(t, g)
+	g.applyDesired(scripted(1, `{"kind":"js","source":"file://`+path+`"}`), 1)
+	dial(t, g, "lines")
+	stop()
+	pinned := scripted(2, `{"kind":"js","source":"file://`+path+`","sha256":"`+digestOf(answering("new"))+`"}`)
+	if err := g.store.Save(pinned, 2); err != nil {
+		t.Fatal(err)
+	}
+	g = newGateway(t, env)
+	defer run(t, g)()
+	if len(g.running()) != 0 {
+		t.Error("another program than the pinned one runs")
+	}
+}
+
+func TestTheMethodDecodeUsesTheCodecThatIsInForce(t *testing.T) {
+	path := source(t, answering("one"))
+	g := newGateway(t, environment(t))
+	defer run(t, g)()
+	g.applyDesired(scripted(1, `{"kind":"js","source":"file://`+path+`"}`), 1)
+	dial(t, g, "lines")
+	write(t, path, answering("two"))
+	if _, err := g.ReloadCodecs(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []command.Decode{{Listener: "lines", Bytes: []byte("x\n")}, {Codec: "acme", Frame: json.RawMessage(`{"type":"line"}`), Bytes: []byte("x\n")}} {
+		answer, err := g.Decode(r)
+		text, _ := json.Marshal(answer)
+		if err != nil || !strings.Contains(string(text), "74776f") && !strings.Contains(string(text), "two") {
+			t.Errorf("%+v: %s, %v", r, text, err)
+		}
+	}
+}
+
+func TestNothingIsAppliedOnceTheGatewayIsDown(t *testing.T) {
+	g := newGateway(t, environment(t))
+	stop := run(t, g)
+	stop()
+	g.applyDesired(scripted(1, `{"kind":"js","source":"file://`+source(t, answering("late"))+`"}`), 1)
+	if n := len(g.running()); n != 0 {
+		t.Errorf("%d listeners run", n)
 	}
 }

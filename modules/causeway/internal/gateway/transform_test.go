@@ -47,7 +47,7 @@ func TestTheExamplesOfTransformationsComeTrue(t *testing.T) {
 // play compiles a listener and plays a dialogue with its codec, stages included.
 func play(t *testing.T, g *Gateway, listener, text string) {
 	t.Helper()
-	p, faults := g.compile(t.Context(), []byte(`{"listeners":{"example":`+listener+`}}`), false)
+	p, faults := g.compile(t.Context(), []byte(`{"listeners":{"example":`+listener+`}}`), changed)
 	if faults != nil {
 		t.Fatalf("%s\n%v", listener, faults)
 	}
@@ -112,7 +112,7 @@ func TestFaultsOfTransformationsAreNamedByPointer(t *testing.T) {
 		`{"bodies":[{"type":"decode","format":"avro","schema":{"file":"/none.avsc"}}]}`:          "/transform/bodies/0/schema/file",
 	} {
 		document := `{"listeners":{"a":{"bind":"tcp://127.0.0.1:0","codec":"raw","transform":` + transform + `}}}`
-		_, faults := g.compile(t.Context(), json.RawMessage(document), false)
+		_, faults := g.compile(t.Context(), json.RawMessage(document), changed)
 		if len(faults) == 0 || !strings.Contains(fmt.Sprint(faults), "/listeners/a"+want) {
 			t.Errorf("%s: got %v, want %s", transform, faults, want)
 		}

@@ -79,7 +79,11 @@ func (u *Uplink) candidates(now time.Time) (set laneSet, held time.Duration) {
 		if l.first(&u.disk) == nil {
 			continue
 		}
-		if wait := l.hold.Sub(now); wait > 0 {
+		if wait := l.hold.Sub(now); !u.held.has(n) {
+			// nothing holds it back
+		} else if wait <= 0 {
+			u.held &^= 1 << n
+		} else {
 			if held == 0 || wait < held {
 				held = wait
 			}
@@ -192,8 +196,11 @@ func (u *Uplink) again(f *flight, pause time.Duration, pace bool) {
 	defer u.mu.Unlock()
 	u.landed(f)
 	until := time.Now().Add(pause)
-	for n := range f.lanes.from(0) {
-		u.lanes[n].hold = until
+	if pause > 0 {
+		for n := range f.lanes.from(0) {
+			u.lanes[n].hold = until
+		}
+		u.held |= f.lanes
 	}
 	if pace && until.After(u.hold) {
 		u.hold = until

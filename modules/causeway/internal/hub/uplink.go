@@ -89,6 +89,7 @@ type Uplink struct {
 	lanes   [lanes]lane
 	waiting laneSet   // lanes that have something to send
 	busy    laneSet   // lanes that have something in flight
+	held    laneSet   // lanes that are made to wait, until the time that they know
 	turn    int       // the lane that is looked at first
 	flying  []*flight // in the order of sending
 	loose   int       // bytes in lanes that are not busy
@@ -164,7 +165,7 @@ func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge [
 	if u.bytes >= u.opts.QueueBytes {
 		return nil, message.ErrFull
 	}
-	idle, loose := u.waiting&^u.busy == 0, u.loose
+	idle, loose := u.waiting&^(u.busy|u.held) == 0, u.loose
 	for i := range outcome {
 		if !u.join(&outcome[i], r) {
 			tooLarge = append(tooLarge, &outcome[i])
@@ -173,7 +174,7 @@ func (u *Uplink) admit(outcome []message.Message, r message.Receipt) (tooLarge [
 	switch full := u.worth(); {
 	case u.disk.spooling:
 		u.signalDisk()
-	case len(u.flying) == 0, idle && u.waiting&^u.busy != 0, loose < full && u.loose >= full:
+	case len(u.flying) == 0, idle && u.waiting&^(u.busy|u.held) != 0, loose < full && u.loose >= full:
 		u.signal()
 	}
 	return tooLarge, nil
@@ -298,7 +299,7 @@ func (u *Uplink) Close() {
 	left := u.disk.aside
 	u.each(func(b *batch) { left = append(left, b) })
 	u.flying, u.disk.aside, u.lanes = nil, nil, [lanes]lane{}
-	u.waiting, u.busy, u.loose = 0, 0, 0
+	u.waiting, u.busy, u.held, u.loose = 0, 0, 0, 0
 	u.bytes, u.count = 0, 0
 	u.wakeWaiters()
 	u.mu.Unlock()

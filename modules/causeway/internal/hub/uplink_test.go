@@ -158,6 +158,27 @@ func TestALaneThatWaitsHoldsUpNoOther(t *testing.T) {
 	})
 }
 
+func TestAMessageWakesTheSendingLoopBesideALaneThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, d := NewUplink(UplinkOptions{}), apart(t, 3)
+		mustSendOf(t, u, d[0], "a")
+		u.again(mustNext(t, u), 3*time.Second, false)
+		mustSendOf(t, u, d[1], "b") // stays in flight
+		mustNext(t, u)
+		select {
+		case <-u.wake:
+		default:
+		}
+		mustSendOf(t, u, d[2], "c")
+		select {
+		case <-u.wake:
+		default:
+			t.Error("nobody is woken for it")
+		}
+		u.Close()
+	})
+}
+
 func TestAThrottlingHubIsLeftInPeace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u, d := NewUplink(UplinkOptions{}), apart(t, 3)

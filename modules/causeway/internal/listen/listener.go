@@ -69,6 +69,7 @@ func Open(o Options) (*Listener, error) {
 		accepting: true,
 		done:      make(chan struct{}),
 	}
+	l.resting.links = make(map[uint64]rest)
 	if full.Network == "udp" {
 		err = l.bindPackets()
 	} else {

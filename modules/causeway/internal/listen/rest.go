@@ -44,7 +44,6 @@ func (r *resting) begin() (end func()) {
 	if r.poll = newPoller(); r.poll == nil {
 		return func() {}
 	}
-	r.links = make(map[uint64]rest)
 	var watching sync.WaitGroup
 	watching.Go(r.watch)
 	return func() {

@@ -39,6 +39,10 @@ func (p *Profile) Swap(c codec.Codec) (before *Edition) {
 	return p.edition.Swap(&Edition{codec: c})
 }
 
+// Current is the codec that new links begin with, for decoding without a link. It is
+// kept in service as long as the configuration names it.
+func (p *Profile) Current() codec.Codec { return p.inUse().codec }
+
 // inUse is the edition of new links.
 func (p *Profile) inUse() *Edition {
 	if e := p.edition.Load(); e != nil {
@@ -48,21 +52,37 @@ func (p *Profile) inUse() *Edition {
 	return p.edition.Load()
 }
 
-// engage begins a dialogue.
+// engage begins a dialogue of the edition that is in use.
 func (s *Session) engage() (e *engagement, err error) {
+	e = &engagement{edition: s.profile.occupy()}
+	defer func() {
+		if err != nil {
+			e.edition.users.Add(-1)
+		}
+	}()
 	defer recovered(&err)
-	edition := s.profile.inUse()
-	d, err := edition.codec.Begin(s.link.Peer())
+	d, err := e.edition.codec.Begin(s.link.Peer())
 	if err != nil {
-		return nil, fmt.Errorf("begin %s dialogue: %w", s.profile.CodecName, err)
+		return e, fmt.Errorf("begin %s dialogue: %w", s.profile.CodecName, err)
 	}
-	edition.users.Add(1)
-	e = &engagement{edition: edition, dialogue: d}
+	e.dialogue = d
 	e.framer, _ = d.(codec.Framer)
 	e.commander, _ = d.(codec.Commander)
 	e.ticker, _ = d.(codec.Ticker)
 	e.splitter, _ = d.(codec.Splitter)
 	return e, nil
+}
+
+// occupy counts a user of the edition in use, before it may be taken out of service.
+func (p *Profile) occupy() *Edition {
+	for {
+		e := p.inUse()
+		e.users.Add(1)
+		if p.inUse() == e {
+			return e
+		}
+		e.users.Add(-1)
+	}
 }
 
 // renew goes over to the codec that the profile uses by now. It is called between two
@@ -73,18 +93,19 @@ func (s *Session) renew() {
 		return
 	}
 	e, err := s.engage()
-	if err == nil {
+	begun := err == nil
+	if begun {
 		err = s.resume(old, e)
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	switch {
 	case err != nil:
-		stay := *old
-		if stay.tried = s.profile.inUse(); e != nil {
-			stay.tried = e.edition
+		if begun {
 			s.release(e)
 		}
+		stay := *old
+		stay.tried = e.edition
 		s.engaged.Store(&stay)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			s.report(Fault{Kind: kindOf(err), Err: fmt.Errorf("go over to another codec: %w", err)})

@@ -65,17 +65,24 @@ func (p *Profile) cut(
 	return parts, nil
 }
 
+// cut is the profile's, in the dialogue's turn.
+func (s *Session) cut(whole *codec.Message, m *message.Message) ([]codec.Message, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.over {
+		return nil, nil
+	}
+	return s.profile.cut(s.engaged.Load().splitter, whole, m)
+}
+
 // split puts the parts of a message that is too large, the last of l.msgs, in its
 // place. They all count for the acknowledgement of the whole.
 func (l *lane) split(whole *codec.Message, receipt message.Receipt, at time.Time) error {
 	s, last := l.session, len(l.msgs)-1
-	splitter := s.engaged.Load().splitter
-	if splitter == nil {
+	if s.engaged.Load().splitter == nil {
 		return nil
 	}
-	s.turn.Lock()
-	parts, err := s.profile.cut(splitter, whole, &l.msgs[last])
-	s.turn.Unlock()
+	parts, err := s.cut(whole, &l.msgs[last])
 	if err != nil || parts == nil {
 		return err
 	}
