@@ -93,6 +93,7 @@ func (h *Hub) RemoveIdentity(id Identity) error {
 	err := h.saveIdentities()
 	h.mu.Unlock()
 	h.closeSession(id, "the identity was removed")
+	h.seen.forget(id)
 	return err
 }
 
