@@ -232,7 +232,8 @@ func (f *upFlags) prepare(e *sim.Edge, p *runner.Program) error {
 func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 	text, err := json.MarshalIndent(Ready{
 		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(),
-		Device: e.Hub().Device(), Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
+		Device: e.Hub().Device(), Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(),
+		Modules: pids,
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

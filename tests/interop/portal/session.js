@@ -175,6 +175,8 @@ async function session(browser, size, scheme) {
       await text.fill(typed);
       await until(`${reason}`, async () => reason.test(await page.locator('#t-verdict').textContent()));
       assert.ok(await page.getByRole('button', { name: 'Apply' }).isDisabled());
+      const answer = await fetch(`${ready.control}/twins/${ready.device}`, { method: 'PATCH', body: `{"properties":{"desired":${typed}}}` });
+      assert.equal(answer.status, 400, `the simulator on ${typed.slice(0, 40)}`); // the page and the hub have the same rules
     }
     await shot('twin-refused');
     await text.fill(old);
@@ -277,6 +279,39 @@ async function look(browser, size, scheme) {
   await close();
 }
 
+// walk goes through a view by the Tab key alone.
+async function walk(browser) {
+  const { page, close } = await visit(browser, ready.portal, 'desk', 'light');
+  await check('the Tab key reaches everything, and one sees where one is', async () => {
+    await page.getByText('hub up').waitFor();
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+    assert.ok(await page.locator('#messages').isVisible());
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'f-identity');
+    await page.goto(`${ready.portal}#faults`); // from here the browser goes on in that view
+    await page.keyboard.press('Tab');
+    const seen = [];
+    for (let i = 0; i < 30; i++) {
+      const at = await page.evaluate(() => {
+        const n = document.activeElement;
+        return n === document.body ? null : { name: n.id || n.textContent, outline: getComputedStyle(n).outlineStyle };
+      });
+      if (!at) break;
+      assert.notEqual(at.outline, 'none', at.name);
+      seen.push(at.name);
+      await page.keyboard.press('Tab');
+    }
+    for (const name of ['sw-cloud', 'sw-hub', 'abrupt', 'x-identity', 'x-count', 'x-delay', 'x-condition', 'Delay', 'Withhold', 'Refuse', 'Drop', 'Expire all tokens']) {
+      assert.ok(seen.includes(name), `${name} is not among ${seen}`);
+    }
+    assert.ok(seen.indexOf('sw-cloud') < seen.indexOf('x-identity') && seen.indexOf('x-identity') < seen.indexOf('Refuse'), `${seen}`);
+  });
+  await close();
+}
+
 async function flood(browser) {
   const { page, shot, close } = await visit(browser, ready.portal, 'desk', 'light');
   const many = fleet(50, 20, '-offset', '1000', '-duration', '25s');
@@ -324,6 +359,7 @@ async function main() {
     await session(browser, 'desk', 'light');
     await session(browser, 'phone', 'dark');
     for (const [size, scheme] of [['desk', 'light'], ['desk', 'dark'], ['phone', 'light'], ['phone', 'dark']]) await look(browser, size, scheme);
+    await walk(browser);
     await few.stop();
     await flood(browser);
   } finally {

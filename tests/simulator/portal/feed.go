@@ -77,9 +77,8 @@ func (p *Portal) feed(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%d pages watch already", p.opts.Pages))
 		return
 	}
-	out := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream")
-	p.stream(r.Context(), w, out, f, since)
+	p.stream(r.Context(), w, f, since)
 }
 
 // start is the place after which a page begins: where it was, or a little before now.
@@ -102,7 +101,8 @@ func (p *Portal) start(r *http.Request, f *filter) (uint64, error) {
 	return since, nil
 }
 
-func (p *Portal) stream(ctx context.Context, w http.ResponseWriter, out *http.ResponseController, f filter, since uint64) {
+func (p *Portal) stream(ctx context.Context, w http.ResponseWriter, f filter, since uint64) {
+	out := http.NewResponseController(w)
 	tick := time.NewTicker(p.opts.Period)
 	defer tick.Stop()
 	kept := make([]edge.Upstream, firstRows)

@@ -164,7 +164,7 @@ function showRoutes() {
 // ---- Live messages: a bounded list, of which only the rows in view are elements
 
 const maxKept = 2000; // rows that can be scrolled back to
-const feed = { source: null, rows: [], matched: 0, passed: 0, last: 0, rates: [], chosen: 0, pressed: 0, outputs: new Set(), pool: [] };
+const feed = { source: null, rows: [], matched: 0, passed: 0, last: 0, rates: [], filtered: false, chosen: 0, pressed: 0, outputs: new Set(), pool: [] };
 
 function open(since) {
   feed.source?.close();
@@ -172,11 +172,18 @@ function open(since) {
   const q = new URLSearchParams();
   for (const name of ['identity', 'output', 'text']) if ($(`f-${name}`).value) q.set(name, $(`f-${name}`).value);
   if (since !== undefined) q.set('since', since);
-  setText($('empty'), q.size ? 'No message matches.' : 'No message yet. Messages appear here when they reach the cloud.');
+  feed.filtered = ['identity', 'output', 'text'].some((name) => q.has(name));
+  setText($('empty'), feed.filtered ? 'No message matches.' : 'No message yet. Messages appear here when they reach the cloud.');
   paint();
   if ($('pause').getAttribute('aria-pressed') === 'true') setPaused(false);
   feed.source = new EventSource(`feed?${q}`);
-  feed.source.onmessage = (event) => take(JSON.parse(event.data));
+  const source = feed.source;
+  source.onmessage = (event) => take(JSON.parse(event.data));
+  source.onerror = () => { // the browser tries again by itself, unless it was refused
+    if (source.readyState !== EventSource.CLOSED || source !== feed.source) return;
+    say('The simulator refuses the live view, as too many pages watch. It is tried again.');
+    setTimeout(() => { if (source === feed.source) open(feed.last); }, 5000);
+  };
 }
 
 function take(e) {
@@ -255,7 +262,7 @@ function showCounts() {
   const parts = [`${number(feed.rows.length)} shown`];
   if (missing > 0) parts.push(`${number(missing)} not shown`);
   if (paused) parts.push(`paused, ${number(Math.max(0, (overview?.stats.sequence ?? 0) - feed.last))} newer`);
-  else parts.push(`${number(rate)} a second`);
+  else parts.push(`${number(rate)} a second${feed.filtered ? ' before the filter' : ''}`);
   setText($('counts'), parts.join(' · '));
 }
 
@@ -562,7 +569,7 @@ function prefill() {
 async function callMethod() {
   const text = $('m-payload').value.trim() || 'null';
   if (!verdict($('m-verdict'), $('m-payload'), parse(text).fault)) return;
-  const call = { name: $('m-identity').value, method: $('m-name').value, text, response: $('m-response').value, connect: $('m-connect').value };
+  const call = { name: $('m-identity').value, of: $('m-identity').selectedOptions[0].textContent, method: $('m-name').value, text, response: $('m-response').value, connect: $('m-connect').value };
   const card = el('li');
   $('m-none').hidden = true;
   $('m-history').prepend(card);
@@ -578,7 +585,7 @@ async function callMethod() {
     }, 'button.link');
     const time = answer === undefined ? '' : ` in ${number(Date.now() - begun.getTime())} ms`;
     card.replaceChildren(
-      el('div.head', [el('span', [el('strong', call.method), el('span.muted', ` of ${call.name}`)]), el(`span.status.${kind}`, status)]),
+      el('div.head', [el('span', [el('strong', call.method), el('span.muted', ` of ${call.of}`)]), el(`span.status.${kind}`, status)]),
       el('div.head', [el('span.muted.figures', `${begun.toLocaleTimeString('en-GB')}${time}; within ${call.response} s, connect ${call.connect} s`), again]),
       el('details', [el('summary', 'Payload'), el('pre', pretty(call.text) ?? call.text, { tabindex: '0' })]),
       answer === undefined ? null : el('pre', answer, { tabindex: '0', 'aria-label': 'Answer' }),
@@ -723,6 +730,10 @@ const form = (id, submit) => {
 
 function wire() {
   addEventListener('hashchange', turn);
+  document.querySelector('.skip').addEventListener('click', (event) => {
+    event.preventDefault(); // the address names the view
+    $('main').focus();
+  });
   addEventListener('resize', () => { height = 0; paint(); cover(!$('detail').hidden); });
   document.addEventListener('keydown', (event) => { if (event.key === 'Escape') closeDetail(); });
   document.addEventListener('visibilitychange', () => { if (!document.hidden) refresh(); });
