@@ -279,6 +279,50 @@ async function look(browser, size, scheme) {
   await close();
 }
 
+// resist tries what a hostile message would try, if it ever got so far, and shows that the checks above can fail.
+async function resist(browser) {
+  const { page, complaints, close } = await visit(browser, ready.portal, 'desk', 'light');
+  await check('the policy refuses markup, scripts and requests to elsewhere', async () => {
+    await page.getByText('hub up').waitFor();
+    const done = await page.evaluate(async () => {
+      const worked = [];
+      const attempt = async (name, act) => { try { await act(); worked.push(name); } catch { /* refused */ } };
+      await attempt('markup', () => document.body.insertAdjacentHTML('beforeend', '<i>x</i>'));
+      await attempt('a script', () => {
+        const script = document.createElement('script');
+        script.textContent = 'globalThis.hit = true';
+        document.body.append(script);
+        if (!globalThis.hit) throw new Error('did not run');
+      });
+      await attempt('a handler', () => {
+        const node = document.createElement('b');
+        node.setAttribute('onclick', 'globalThis.hit = true');
+        document.body.append(node);
+        node.click();
+        if (!globalThis.hit) throw new Error('did not run');
+      });
+      await attempt('a request', () => fetch('http://127.0.0.1:9/'));
+      await attempt('an image', () => new Promise((resolve, reject) => {
+        Object.assign(new Image(), { onload: resolve, onerror: reject }).src = 'data:image/gif;base64,R0lGODlhAQABAAAAACw=';
+      }));
+      return worked;
+    });
+    assert.deepEqual(done, []);
+    assert.ok(complaints.length > 0, 'refusals are not noticed');
+  });
+  await check('the checks of contrast and names can fail', async () => {
+    await page.evaluate(() => {
+      const p = document.createElement('p');
+      p.textContent = 'hardly to be seen';
+      p.style.color = '#bbb';
+      document.querySelector('#messages').append(p, document.createElement('input'));
+    });
+    assert.match(String(await page.evaluate(faint)), /hardly to be seen/);
+    assert.equal((await page.evaluate(nameless)).length, 1);
+  });
+  await close();
+}
+
 // walk goes through a view by the Tab key alone.
 async function walk(browser) {
   const { page, close } = await visit(browser, ready.portal, 'desk', 'light');
@@ -360,6 +404,7 @@ async function main() {
     await session(browser, 'phone', 'dark');
     for (const [size, scheme] of [['desk', 'light'], ['desk', 'dark'], ['phone', 'light'], ['phone', 'dark']]) await look(browser, size, scheme);
     await walk(browser);
+    await resist(browser);
     await few.stop();
     await flood(browser);
   } finally {
