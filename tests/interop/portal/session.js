@@ -247,6 +247,12 @@ async function session(browser, size, scheme) {
     await page.getByText(/cloud cut, /).waitFor();
     await cloud.click();
     await page.getByText('cloud connected').waitFor();
+    await field('x-identity').selectOption({ label: 'causeway' });
+    const { connects } = await api('GET', '/stats');
+    await page.getByRole('button', { name: 'Close connections as the hub does' }).click();
+    await page.getByText('Connections that were closed: 1').waitFor();
+    await until('the gateway comes back', async () => (await api('GET', '/stats')).connects > connects);
+    await field('x-identity').selectOption({ label: 'all' });
     const hub = page.getByRole('switch', { name: 'Hub down' });
     await hub.focus();
     await page.keyboard.press('Space');
@@ -348,7 +354,7 @@ async function walk(browser) {
       seen.push(at.name);
       await page.keyboard.press('Tab');
     }
-    for (const name of ['sw-cloud', 'sw-hub', 'abrupt', 'x-identity', 'x-count', 'x-delay', 'x-condition', 'Delay', 'Withhold', 'Refuse', 'Drop', 'Expire all tokens']) {
+    for (const name of ['sw-cloud', 'sw-hub', 'abrupt', 'x-identity', 'x-count', 'x-delay', 'x-condition', 'Delay', 'Withhold', 'Refuse', 'Drop', 'Expire tokens']) {
       assert.ok(seen.includes(name), `${name} is not among ${seen}`);
     }
     assert.ok(seen.indexOf('sw-cloud') < seen.indexOf('x-identity') && seen.indexOf('x-identity') < seen.indexOf('Refuse'), `${seen}`);

@@ -126,11 +126,12 @@ function showDevices() {
       if (view === 'messages') open();
       if (view === 'methods') suggest();
     }, 'button.link'), { title: `${text} of ${shown(id)}` });
-    const kind = id.module ? '' : id.device === overview.device ? ' edge device' : ' leaf device';
+    const own = !id.module && id.device === overview.device; // the hub itself, which is not its own client
+    const kind = own ? ' edge device' : id.module ? '' : ' leaf device';
     return el('tr', [
       el('th', [shown(id), kind && el('span.muted', kind)], { scope: 'row' }),
-      el('td', [el(`span.dot.${id.connected ? 'good' : 'muted'}`, id.connected ? 'connected' : 'disconnected')]),
-      el('td.figures', ago(id.lastSeen), { 'data-label': 'Last seen' }),
+      el('td', [own ? el('span.muted', 'this one') : el(`span.dot.${id.connected ? 'good' : 'muted'}`, id.connected ? 'connected' : 'disconnected')]),
+      el('td.figures', own ? '–' : ago(id.lastSeen), { 'data-label': 'Last seen' }),
       el('td', topics || '–', { 'data-label': 'Listens to' }),
       el('td.num', number(c.waiting ?? 0), { 'data-label': 'Waiting' }),
       el('td.go', [go('messages', 'messages', 'f-identity'), go('twin', 'twin', 't-identity'), go('methods', 'methods', 'm-identity')]),
@@ -654,6 +655,7 @@ async function showFaults() {
   $('sw-cloud').setAttribute('aria-checked', String(overview.stats.cloudCut));
   $('sw-hub').setAttribute('aria-checked', String(!overview.listening));
   const whose = $('x-identity').value;
+  setText($('x-for'), `for ${$('x-identity').selectedOptions[0]?.textContent ?? 'all'}`);
   for (const sw of $('x-kinds').querySelectorAll('[role=switch]')) {
     sw.setAttribute('aria-checked', String(rules.some((r) => ruleKind(r) === sw.dataset.kind && (r.identity ?? '') === whose)));
   }
@@ -678,6 +680,12 @@ async function act(method, path, body, done) {
     say(err.message);
   }
   await refresh();
+}
+
+// only limits a request to the identity that is chosen.
+function only(path) {
+  const identity = $('x-identity').value;
+  return identity ? `${path}${path.includes('?') ? '&' : '?'}identity=${encodeURIComponent(identity)}` : path;
 }
 
 async function switchFault(sw) {
@@ -792,7 +800,7 @@ function wire() {
   on('x-identity', 'change', showFaults);
   on('x-clear', 'click', () => act('DELETE', '/faults', null, 'All faults were taken back'));
   for (const b of document.querySelectorAll('[data-post]')) {
-    b.addEventListener('click', () => act('POST', b.dataset.post, null, (answer) => `${Object.values(answer)[0]} ${b.dataset.done}`));
+    b.addEventListener('click', () => act('POST', only(b.dataset.post), null, (answer) => `${b.dataset.done}: ${Object.values(answer)[0]}`));
   }
 }
 
