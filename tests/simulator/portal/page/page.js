@@ -258,12 +258,12 @@ const clock = (time) => {
 function showCounts() {
   const paused = feed.source === null;
   const [a, b] = [feed.rates[0], feed.rates.at(-1)];
-  const rate = a && b.at - a.at > 400 ? Math.round((b.sequence - a.sequence) / ((b.at - a.at) / 1000)) : 0;
+  const rate = a && b.at - a.at > 400 ? Math.round((b.sequence - a.sequence) / ((b.at - a.at) / 1000)) : null;
   const missing = feed.matched - feed.rows.length + feed.passed;
   const parts = [`${number(feed.rows.length)} shown`];
   if (missing > 0) parts.push(`${number(missing)} not shown`);
   if (paused) parts.push(`paused, ${number(Math.max(0, (overview?.stats.sequence ?? 0) - feed.last))} newer`);
-  else parts.push(`${number(rate)} a second${feed.filtered ? ' before the filter' : ''}`);
+  else if (rate !== null) parts.push(`${number(rate)} a second${feed.filtered ? ' before the filter' : ''}`);
   setText($('counts'), parts.join(' · '));
 }
 
