@@ -44,6 +44,7 @@ type Ready struct {
 	IoTHub   string         `json:"iothub"`
 	Device   string         `json:"device"`
 	Control  string         `json:"control"`
+	Portal   string         `json:"portal"`
 	Workload string         `json:"workload"`
 	CA       string         `json:"ca"`
 	Modules  map[string]int `json:"modules"`
@@ -154,6 +155,7 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer func() { _ = os.Remove(filepath.Join(e.State(), readyFile)) }()
 	fmt.Fprintf(errOut, "simulator: hub %s at %s, control %s, workload %s, root %s\n",
 		e.Hub().IoTHub(), e.Addr(), e.Control(), e.Workload(), e.CAFile())
+	fmt.Fprintf(errOut, "simulator: portal %s\n", e.Portal())
 	runErr := serve(ctx, f, e, programs, out)
 	return errors.Join(runErr, e.Close())
 }
@@ -230,7 +232,8 @@ func (f *upFlags) prepare(e *sim.Edge, p *runner.Program) error {
 func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 	text, err := json.MarshalIndent(Ready{
 		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(),
-		Device: e.Hub().Device(), Control: e.Control(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
+		Device: e.Hub().Device(), Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(),
+		Modules: pids,
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

@@ -35,11 +35,12 @@ type API struct {
 	hub    *edge.Hub
 	power  Power
 	routes *http.ServeMux
+	origin *http.CrossOriginProtection
 }
 
 // New builds the API.
 func New(hub *edge.Hub, power Power) *API {
-	a := &API{hub: hub, power: power, routes: http.NewServeMux()}
+	a := &API{hub: hub, power: power, routes: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
 	for pattern, serve := range map[string]func(*http.Request) (any, error){
 		"GET /healthz":               a.health,
 		"GET /stats":                 func(*http.Request) (any, error) { return a.hub.Stats(), nil },
@@ -74,8 +75,13 @@ func New(hub *edge.Hub, power Power) *API {
 	return a
 }
 
+// Handle serves further paths beside the API's own, behind the same checks. It is called
+// before the first request.
+func (a *API) Handle(pattern string, handler http.Handler) { a.routes.Handle(pattern, handler) }
+
 // ServeHTTP implements http.Handler. The host check keeps web pages from reaching the
-// API through a name of their own.
+// API through a name of their own, the check of the origin from changing anything by its
+// address: a browser says which page asks.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -83,6 +89,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if ip := net.ParseIP(strings.Trim(host, "[]")); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		reply(w, http.StatusForbidden, message("the control API answers to localhost only"))
+		return
+	}
+	if err := a.origin.Check(r); err != nil {
+		reply(w, http.StatusForbidden, message(err.Error()))
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)

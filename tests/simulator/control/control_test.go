@@ -299,3 +299,42 @@ func TestASilentModuleTimesOut(t *testing.T) {
 		}
 	})
 }
+
+func TestOtherWebPagesChangeNothing(t *testing.T) {
+	t.Parallel()
+	api, h, _, _ := newAPI(t)
+	for _, c := range []struct {
+		name, header, value string
+		status              int
+	}{
+		{"another site", "Sec-Fetch-Site", "cross-site", 403},
+		{"an older browser on another site", "Origin", "https://example.com", 403},
+		{"the portal", "Sec-Fetch-Site", "same-origin", 200},
+		{"no browser", "Accept", "*/*", 200},
+	} {
+		if status, body := ask(t, api, "POST", "/cloud/cut", "", c.header, c.value); status != c.status {
+			t.Errorf("%s: got %d %s", c.name, status, body)
+		}
+		if cut := h.CloudCut(); cut != (c.status == 200) {
+			t.Errorf("%s: cut is %v", c.name, cut)
+		}
+		if err := h.RestoreCloud(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAFaultIsTakenBackByItsNumber(t *testing.T) {
+	t.Parallel()
+	api, h, _, _ := newAPI(t)
+	ask(t, api, "POST", "/faults", `{"withhold":true,"count":-1}`)
+	if _, body := ask(t, api, "POST", "/faults", `{"drop":true,"count":-1}`); !strings.Contains(body, `{"id":2,"count":-1,"drop":true}`) {
+		t.Fatalf("got %s", body)
+	}
+	if status, body := ask(t, api, "DELETE", "/faults?id=x", ""); status != 400 {
+		t.Errorf("got %d %s", status, body)
+	}
+	if _, body := ask(t, api, "DELETE", "/faults?id=1", ""); body != `{"cleared":1}` || len(h.Faults()) != 1 {
+		t.Errorf("got %s", body)
+	}
+}

@@ -10,6 +10,8 @@ import (
 
 // FaultRequest is the body of POST /faults.
 type FaultRequest struct {
+	// ID is the rule's number in answers; POST gives it.
+	ID uint64 `json:"id,omitempty"`
 	// Identity limits the fault to a module, device/module, or device/ (empty for all).
 	Identity string `json:"identity,omitempty"`
 	// Count is how many publishes it happens to: 0 for one, below 0 until it is cleared.
@@ -57,7 +59,7 @@ func (a *API) listFaults(*http.Request) (any, error) {
 	list := []FaultRequest{}
 	for _, rule := range a.hub.Faults() {
 		f := FaultRequest{
-			Count: rule.Count, DelayMs: rule.Fault.Delay.Milliseconds(),
+			ID: rule.ID, Count: rule.Count, DelayMs: rule.Fault.Delay.Milliseconds(),
 			Withhold: rule.Fault.Withhold, Drop: rule.Fault.Drop,
 		}
 		if rule.Identity != nil {
@@ -71,7 +73,19 @@ func (a *API) listFaults(*http.Request) (any, error) {
 	return list, nil
 }
 
-func (a *API) clearFaults(*http.Request) (any, error) {
+// clearFaults takes back all faults, or the one whose id is given.
+func (a *API) clearFaults(r *http.Request) (any, error) {
+	if text := r.URL.Query().Get("id"); text != "" {
+		id, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, bad("id is %q, it must be a fault's number", text)
+		}
+		cleared := 0
+		if a.hub.ClearFault(id) {
+			cleared = 1
+		}
+		return map[string]int{"cleared": cleared}, nil
+	}
 	return map[string]int{"cleared": a.hub.ClearFaults()}, nil
 }
 

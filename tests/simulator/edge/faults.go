@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,8 @@ const maxFaults = 1000
 
 // FaultRule is a fault that is to happen to the next publishes.
 type FaultRule struct {
+	// ID is given by AddFault, from 1; ClearFault takes it.
+	ID uint64
 	// Identity limits the rule to one identity; nil means all.
 	Identity *Identity
 	// Count is how many publishes it happens to; below zero until it is cleared.
@@ -23,6 +26,7 @@ type faults struct {
 	active atomic.Bool
 	mu     sync.Mutex
 	rules  []FaultRule
+	last   uint64
 }
 
 // AddFault puts a rule behind those already in force. Count zero means one.
@@ -42,6 +46,8 @@ func (h *Hub) AddFault(r FaultRule) error {
 	if len(f.rules) >= maxFaults {
 		return errors.New("add fault: 1000 rules are in force already")
 	}
+	f.last++
+	r.ID = f.last
 	f.rules = append(f.rules, r)
 	f.active.Store(true)
 	return nil
@@ -56,6 +62,17 @@ func (h *Hub) ClearFaults() int {
 	f.rules = nil
 	f.active.Store(false)
 	return n
+}
+
+// ClearFault takes back one rule and says whether it was in force.
+func (h *Hub) ClearFault(id uint64) bool {
+	f := &h.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := len(f.rules)
+	f.rules = slices.DeleteFunc(f.rules, func(r FaultRule) bool { return r.ID == id })
+	f.active.Store(len(f.rules) > 0)
+	return len(f.rules) < before
 }
 
 // Faults lists the rules in force with what is left of their counts.

@@ -112,6 +112,7 @@ type Hub struct {
 	upstream upstream
 	twins    twins
 	counters counters
+	seen     seen
 
 	done  chan struct{}
 	pumps sync.WaitGroup

@@ -93,6 +93,7 @@ func (h *Hub) RemoveIdentity(id Identity) error {
 	err := h.saveIdentities()
 	h.mu.Unlock()
 	h.closeSession(id, "the identity was removed")
+	h.seen.forget(id)
 	return err
 }
 
@@ -127,11 +128,11 @@ func (h *Hub) Known(id Identity) (KnownIdentity, error) {
 // Identities lists what the hub knows, ordered by name.
 func (h *Hub) Identities() []KnownIdentity {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	list := make([]KnownIdentity, 0, len(h.identities))
 	for id, c := range h.identities {
 		list = append(list, known(id, c))
 	}
+	h.mu.Unlock() // ordering 20,000 of them takes long
 	sort.Slice(list, func(i, j int) bool { return list[i].String() < list[j].String() })
 	return list
 }

@@ -27,6 +27,7 @@ func (h *Hub) Publish(_ context.Context, from Identity, batch []Message) error {
 	for i := range batch {
 		batch[i].From, batch[i].Enqueued = from, now
 	}
+	h.seen.note(from, now)
 	return h.accept(batch, "", now)
 }
 
@@ -132,6 +133,7 @@ func (r *storeRun) store(m *Message, size int64, left int) error {
 			}
 		}
 		matched = true
+		c.taken.Add(1)
 		if sink.Upstream {
 			upstream = true
 			if r.cloud == nil {

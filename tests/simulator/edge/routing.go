@@ -19,6 +19,8 @@ type Route struct {
 	Priority uint32 `json:"priority"`
 	// TimeToLive is how long a message may wait; zero takes the hub's.
 	TimeToLive time.Duration `json:"-"`
+	// Taken is set by Routes: how many messages the route has taken since it was set.
+	Taken uint64 `json:"taken"`
 }
 
 // maxRoutes and maxSources bound the routes and the sources whose routes are remembered.
@@ -30,6 +32,7 @@ const (
 type compiledRoute struct {
 	Route
 	parsed *route.Route
+	taken  *atomic.Uint64
 }
 
 // routing is one immutable set of routes, with what each source was found to match.
@@ -52,7 +55,7 @@ func (h *Hub) SetRoutes(routes []Route, ttl time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("route %s: %w", r.Name, err)
 		}
-		table.routes = append(table.routes, compiledRoute{Route: r, parsed: parsed})
+		table.routes = append(table.routes, compiledRoute{Route: r, parsed: parsed, taken: new(atomic.Uint64)})
 	}
 	slices.SortStableFunc(table.routes, func(a, b compiledRoute) int {
 		if a.Priority != b.Priority {
@@ -73,6 +76,7 @@ func (h *Hub) Routes() []Route {
 	list := make([]Route, len(table.routes))
 	for i := range table.routes {
 		list[i] = table.routes[i].Route
+		list[i].Taken = table.routes[i].taken.Load()
 	}
 	return list
 }

@@ -48,6 +48,7 @@ func (h *Hub) Connect(id Identity, s Session) (leave func()) {
 	c.change()
 	h.mu.Unlock()
 	h.counters.connects.Add(1)
+	h.seen.note(id, h.opts.Now())
 	if old != nil {
 		old.Close("Multiple connections detected for " + id.String())
 	}
@@ -62,6 +63,7 @@ func (h *Hub) leave(c *client, s Session) {
 	}
 	c.session, c.topics = nil, [TopicC2D + 1]bool{}
 	c.change()
+	h.seen.note(c.id, h.opts.Now())
 	if c.inputs.len() == 0 && !c.pumping {
 		delete(h.clients, c.id)
 	}

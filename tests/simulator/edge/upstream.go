@@ -179,6 +179,13 @@ func (u *upstream) read(since uint64, limit int) ([]Upstream, <-chan struct{}) {
 	return list, nil
 }
 
+// Sequence is the sequence number of the newest upstream message, 0 before the first.
+func (h *Hub) Sequence() uint64 {
+	h.upstream.mu.Lock()
+	defer h.upstream.mu.Unlock()
+	return h.upstream.sequence
+}
+
 // Messages returns up to limit upstream messages with a sequence number above since,
 // oldest first. Without any it waits up to wait for one. In counting mode there are none.
 func (h *Hub) Messages(ctx context.Context, since uint64, limit int, wait time.Duration) []Upstream {

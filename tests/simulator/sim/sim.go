@@ -202,9 +202,12 @@ func (e *Edge) openControl(ctx context.Context) error {
 		return err
 	}
 	e.control = "http://" + l.Addr().String()
+	api, page := control.New(e.hub, e), e.newPortal()
+	api.Handle("GET /portal/", page)
+	api.Handle("GET /{$}", page)
 	// A method call lasts up to 300 s of connecting and 300 s of answering.
 	e.serveHTTP(l, &http.Server{
-		Handler: control.New(e.hub, e), ReadHeaderTimeout: 10 * time.Second,
+		Handler: api, ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout: 30 * time.Second, WriteTimeout: 11 * time.Minute,
 	})
 	return nil
