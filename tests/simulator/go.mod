@@ -7,3 +7,5 @@ require (
 	github.com/mochi-mqtt/server/v2 v2.7.9
 	go.uber.org/goleak v1.3.0
 )
+
+require github.com/coder/websocket v1.8.15
