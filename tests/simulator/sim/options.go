@@ -15,13 +15,17 @@ import (
 type Options struct {
 	// State is the folder that survives; empty takes a temporary one that Close removes.
 	State string
-	// AMQP and Control are listening addresses (default "127.0.0.1:0"). With port 0 the
-	// port of the last run on the same state is taken again when it is free. Control must
-	// be a loopback address, as it asks nobody who they are.
-	AMQP, Control string
+	// AMQP, MQTT, Web (both over WebSocket) and Control are listening addresses (default
+	// "127.0.0.1:0"). With port 0 the port of the last run on the same state is taken again
+	// when it is free. Control must be a loopback address, as it asks nobody who they are.
+	AMQP, MQTT, Web, Control string
+	// MQTTStrict ends an MQTT connection where the real hub swallows a client's mistake.
+	MQTTStrict bool
+	// Log, if not nil, is told what a client may not notice, a line each.
+	Log func(line string)
 	// Workload is the path of the workload API's socket (default workload.sock in State).
 	Workload string
-	// Gateway is the host name by which modules reach AMQP (default "localhost").
+	// Gateway is the host name by which modules reach the hub (default "localhost").
 	Gateway string
 	// IoTHub and Device name the hub and the edge device (defaults of edge.Options).
 	IoTHub, Device string
@@ -42,11 +46,10 @@ type Options struct {
 const anyPort = "127.0.0.1:0"
 
 func (o *Options) check() error {
-	if o.AMQP == "" {
-		o.AMQP = anyPort
-	}
-	if o.Control == "" {
-		o.Control = anyPort
+	for _, address := range []*string{&o.AMQP, &o.MQTT, &o.Web, &o.Control} {
+		if *address == "" {
+			*address = anyPort
+		}
 	}
 	if o.Gateway == "" {
 		o.Gateway = "localhost"
