@@ -238,7 +238,8 @@ func (f *upFlags) prepare(e *sim.Edge, p *runner.Program) error {
 func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 	text, err := json.MarshalIndent(Ready{
 		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), MQTT: e.MQTTAddr(), Web: e.WebAddr(),
-		Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(), Device: e.Hub().Device(), Control: e.Control(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
+		Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(), Device: e.Hub().Device(),
+		Control: e.Control(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

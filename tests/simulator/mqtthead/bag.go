@@ -16,7 +16,10 @@ type pair struct{ key, value string }
 
 // parseBag reads k=v&k=v. A topic has at most 65,535 bytes, which bounds the pairs.
 func parseBag(text string) ([]pair, error) {
-	var pairs []pair
+	if text == "" {
+		return nil, nil
+	}
+	pairs := make([]pair, 0, strings.Count(text, "&")+1)
 	for text != "" {
 		var part string
 		part, text, _ = strings.Cut(text, "&")
@@ -38,23 +41,24 @@ func unescape(s string) string {
 	if !strings.Contains(s, "%") {
 		return s
 	}
-	out := make([]byte, 0, len(s))
+	var out strings.Builder
+	out.Grow(len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] == '%' && i+2 < len(s) {
 			high, ok1 := unhex(s[i+1])
 			low, ok2 := unhex(s[i+2])
 			if ok1 && ok2 {
-				out = append(out, high<<4|low)
+				out.WriteByte(high<<4 | low)
 				i += 2
 				continue
 			}
 		}
-		out = append(out, s[i])
+		out.WriteByte(s[i])
 	}
-	if !utf8.Valid(out) {
+	if !utf8.ValidString(out.String()) {
 		return s
 	}
-	return string(out)
+	return out.String()
 }
 
 func unhex(c byte) (byte, bool) {

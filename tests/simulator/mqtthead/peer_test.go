@@ -21,41 +21,41 @@ var (
 )
 
 // newHub is a hub that knows gateway and leaf and sends everything to the cloud.
-func newHub(t *testing.T, opts edge.Options) *edge.Hub {
-	t.Helper()
+func newHub(tb testing.TB, opts edge.Options) *edge.Hub {
+	tb.Helper()
 	if opts.SubscribeGrace == 0 {
 		opts.SubscribeGrace = -1
 	}
 	h, err := edge.New(opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(h.Close)
+	tb.Cleanup(h.Close)
 	for _, id := range []edge.Identity{gateway, leaf} {
 		if err := h.AddIdentity(id, ""); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	err = h.SetRoutes([]edge.Route{{Name: "all", Text: "FROM /messages/* INTO $upstream", Priority: edge.DefaultPriority}}, 0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return h
 }
 
-func serve(t *testing.T, h *edge.Hub, opts Options) (addr string, s *Server) {
-	t.Helper()
+func serve(tb testing.TB, h *edge.Hub, opts Options) (addr string, s *Server) {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s = New(h, opts)
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(t.Context(), l) }()
-	t.Cleanup(func() {
+	go func() { served <- s.Serve(tb.Context(), l) }()
+	tb.Cleanup(func() {
 		_ = s.Close()
 		if err := <-served; err != nil {
-			t.Errorf("serve: %v", err)
+			tb.Errorf("serve: %v", err)
 		}
 	})
 	return l.Addr().String(), s
@@ -63,28 +63,28 @@ func serve(t *testing.T, h *edge.Hub, opts Options) (addr string, s *Server) {
 
 // peer is a client that says exactly what a test wants.
 type peer struct {
-	t    *testing.T
+	t    testing.TB
 	conn net.Conn
 	in   *bufio.Reader
 }
 
-func dial(t *testing.T, addr string) *peer {
-	t.Helper()
+func dial(tb testing.TB, addr string) *peer {
+	tb.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	return &peer{t, conn, bufio.NewReader(conn)}
+	return &peer{tb, conn, bufio.NewReader(conn)}
 }
 
 // credentials are a login's three texts.
-func credentials(t *testing.T, h *edge.Hub, id edge.Identity) packets.ConnectParams {
-	t.Helper()
+func credentials(tb testing.TB, h *edge.Hub, id edge.Identity) packets.ConnectParams {
+	tb.Helper()
 	token, err := h.Sign(id, time.Hour)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return packets.ConnectParams{
 		ProtocolName: []byte("MQTT"), ClientIdentifier: id.String(), Keepalive: 60,
@@ -102,12 +102,12 @@ func (p *peer) login(params packets.ConnectParams) (code byte, present bool) {
 }
 
 // enter dials and logs in as id.
-func enter(t *testing.T, addr string, h *edge.Hub, id edge.Identity, clean bool) *peer {
-	t.Helper()
-	p, params := dial(t, addr), credentials(t, h, id)
+func enter(tb testing.TB, addr string, h *edge.Hub, id edge.Identity, clean bool) *peer {
+	tb.Helper()
+	p, params := dial(tb, addr), credentials(tb, h, id)
 	params.Clean = clean
 	if code, _ := p.login(params); code != 0 {
-		t.Fatalf("CONNACK %d", code)
+		tb.Fatalf("CONNACK %d", code)
 	}
 	return p
 }
