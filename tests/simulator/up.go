@@ -71,6 +71,8 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
 	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
 	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
+	flags.StringVar(&f.sim.GatewayPort, "gateway-port", "amqp",
+		"whose `port` goes with that name in modules' environments: amqp, mqtt or web")
 	flags.StringVar(&f.sim.IoTHub, "iothub", "", "host `name` of the IoT hub (default causeway.azure-devices.net)")
 	flags.StringVar(&f.sim.Journal, "journal", "", "`file` that keeps upstream messages over a restart")
 	flags.BoolVar(&f.sim.Hub.CountOnly, "count-only", false, "count upstream messages and keep none")

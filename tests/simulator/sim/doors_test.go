@@ -172,6 +172,18 @@ func TestAnIdentityIsOnOneConnectionWhateverTheProtocol(t *testing.T) {
 	c.Disconnect(1000)
 }
 
+func TestModulesAreGivenThePortOfTheirProtocol(t *testing.T) {
+	t.Parallel()
+	e := start(t, sim.Options{Modules: []string{"m"}, GatewayPort: "mqtt"})
+	env, err := e.Env("m", sim.StyleWorkload)
+	if err != nil || env["IOTEDGE_GATEWAYHOSTNAME"] != e.MQTTGateway() || !strings.HasPrefix(e.MQTTGateway(), "localhost:") {
+		t.Errorf("%v, %v", env, err)
+	}
+	c := paho.NewClient(pahoOptions(t, e, "ssl://"+env["IOTEDGE_GATEWAYHOSTNAME"]))
+	succeed(t, c.Connect())
+	c.Disconnect(1000)
+}
+
 func TestMQTTSessionsOutliveTheHub(t *testing.T) {
 	t.Parallel()
 	e := start(t, sim.Options{Modules: []string{"m"}})

@@ -26,6 +26,19 @@ const (
 	doors
 )
 
+// doorName is what options and the kept ports call a door.
+func doorName(door int) string { return [doors]string{"amqp", "mqtt", "web"}[door] }
+
+// doorNamed returns doors for a name that none has.
+func doorNamed(name string) int {
+	for door := range doors {
+		if doorName(door) == name {
+			return door
+		}
+	}
+	return doors
+}
+
 // heads are the hub's protocol heads for as long as it is up.
 type heads struct {
 	amqp      *amqphead.Server
@@ -36,11 +49,10 @@ type heads struct {
 }
 
 func (e *Edge) openHeads(ctx context.Context) error {
-	names := [doors]string{"amqp", "mqtt", "web"}
 	wanted := [doors]string{e.opts.AMQP, e.opts.MQTT, e.opts.Web}
 	var listeners [doors]net.Listener
-	for i, name := range names {
-		l, err := e.listen(ctx, name, wanted[i])
+	for i := range doors {
+		l, err := e.listen(ctx, doorName(i), wanted[i])
 		if err != nil {
 			closeAll(listeners[:i])
 			return err
@@ -189,8 +201,9 @@ func (e *Edge) MQTTAddr() string { return e.addrs[mqttDoor] }
 // WebAddr is the host:port of AMQP and MQTT over WebSocket.
 func (e *Edge) WebAddr() string { return e.addrs[webDoor] }
 
-// Gateway is what modules dial: the gateway's host name, with the port unless it is 5671.
-func (e *Edge) Gateway() string { return e.reach(amqpDoor) }
+// Gateway is what modules dial: the gateway's host name, with the port of
+// Options.GatewayPort unless that is the protocol's standard one.
+func (e *Edge) Gateway() string { return e.reach(doorNamed(e.opts.GatewayPort)) }
 
 // MQTTGateway is what modules dial for MQTT: the host name, with the port unless it is 8883.
 func (e *Edge) MQTTGateway() string { return e.reach(mqttDoor) }

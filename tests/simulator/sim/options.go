@@ -27,6 +27,9 @@ type Options struct {
 	Workload string
 	// Gateway is the host name by which modules reach the hub (default "localhost").
 	Gateway string
+	// GatewayPort says whose port goes with that name in modules' environments: "amqp" (the
+	// default), "mqtt" or "web".
+	GatewayPort string
 	// IoTHub and Device name the hub and the edge device (defaults of edge.Options).
 	IoTHub, Device string
 	// Manifest is deployed when it is given; otherwise everything goes to $upstream.
@@ -53,6 +56,12 @@ func (o *Options) check() error {
 	}
 	if o.Gateway == "" {
 		o.Gateway = "localhost"
+	}
+	if o.GatewayPort == "" {
+		o.GatewayPort = doorName(amqpDoor)
+	}
+	if doorNamed(o.GatewayPort) == doors {
+		return fmt.Errorf("gateway port %q must be amqp, mqtt or web", o.GatewayPort)
 	}
 	host, _, err := net.SplitHostPort(o.Control)
 	if err != nil {
