@@ -159,6 +159,18 @@ async function over({ name, transport, gateway, extra }) {
     assert.equal(message.getBytes().toString(), 'go');
     assert.equal(message.properties.getValue('colour'), 'light blue');
   });
+  await check(`${name}: renews its token, and what it listened to goes on`, async () => {
+    const before = (await http('GET', '/stats')).connects;
+    await client.setOptions({ ca, ...extra(), tokenRenewal: { tokenValidTimeInSeconds: 1000, tokenRenewalMarginInSeconds: 100 } });
+    // That renews at once. Over MQTT a new token is a new connection, over AMQP a word on the present one, which only the SDK sees.
+    if (name.startsWith('MQTT')) {
+      while ((await http('GET', '/stats')).connects === before) await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const result = await http('POST', `${path}/methods`, {
+      methodName: 'measure', payload: 2, responseTimeoutInSeconds: 10, connectTimeoutInSeconds: 15,
+    });
+    assert.equal(result.status, 201);
+  });
   await check(`${name}: comes back after its connection is cut, and keeps what it listened to`, async () => {
     // A reset is fatal to the SDK over MQTT; a hub ends such a connection in good order. Over AMQP it is the other way
     // round: after a close the SDK waits 45 s for its own links.
