@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Prints a token for an hour, made from the module's connection string on standard input."""
+"""Prints a token for an hour, made from the connection string of a module or device on standard input."""
 import base64
 import hashlib
 import hmac
@@ -8,8 +8,10 @@ import time
 from urllib.parse import quote
 
 fields = dict(part.split("=", 1) for part in sys.stdin.read().strip().split(";"))
-audience = quote("{HostName}/devices/{0}/modules/{1}".format(
-    quote(fields["DeviceId"], safe=""), quote(fields["ModuleId"], safe=""), **fields), safe="")
+audience = "{}/devices/{}".format(fields["HostName"], quote(fields["DeviceId"], safe=""))
+if "ModuleId" in fields:
+    audience += "/modules/" + quote(fields["ModuleId"], safe="")
+audience = quote(audience, safe="")
 expiry = int(time.time()) + 3600
 key = base64.b64decode(fields["SharedAccessKey"])
 digest = hmac.new(key, f"{audience}\n{expiry}".encode(), hashlib.sha256).digest()

@@ -27,6 +27,14 @@ client() {
 		-P "${token-$HUB_TOKEN}" "$@"
 }
 
+# leaf PROGRAM ARGUMENTS...: the same as the leaf device.
+leaf() {
+	local program=$1
+	shift
+	timeout 20 "$program" -V mqttv311 -h localhost -p "$HUB_MQTT_PORT" --cafile "$HUB_CA" -i leaf -u "$HUB_LEAF_USER" \
+		-P "$HUB_LEAF_TOKEN" "$@"
+}
+
 control() { curl -sSf -m 20 "$@"; }
 
 # stored TEXT: a message that has reached the cloud has it.
@@ -110,6 +118,18 @@ twin() {
 	request '$iothub/twin/GET/?$rid=6' ' ' '$iothub/twin/res/200/?$rid=6' | grep -F '$iothub/twin/res/200/?$rid=6 {"desired"'
 }
 
+leaf_publishes() {
+	leaf mosquitto_pub -q 1 -t 'devices/leaf/messages/events/run=from-leaf' -m x && stored from-leaf | grep -F '"device":"leaf"'
+}
+
+# The session is kept, so that what comes while nobody is there waits for the device.
+devicebound() {
+	leaf mosquitto_sub -c -q 1 -E -t 'devices/leaf/messages/devicebound/#' &&
+		control -o "$work/answer" -H 'Content-Type:' -d hello "$HUB_CONTROL/devices/leaf/messages/devicebound?a=b" &&
+		leaf mosquitto_sub -c -q 1 -C 1 -F '%q %t %p' -t 'devices/leaf/messages/devicebound/#' >"$work/bound" &&
+		cat "$work/bound" && grep -E '^1 devices/leaf/messages/devicebound/.*a=b hello$' "$work/bound"
+}
+
 certificate() {
 	control --unix-socket "$HUB_WORKLOAD" -d '{}' -H 'Content-Type: application/json' \
 		"http://workload/modules/peer/certificate/identity?api-version=2020-07-07" >"$work/identity" &&
@@ -134,5 +154,7 @@ check 'a module input is delivered with its properties' input
 check 'a desired patch is delivered with its version' desired
 check 'a reported patch is answered 204 and reaches the cloud' reported
 check 'the twin is answered' twin
+check 'a leaf device publishes in its own name' leaf_publishes
+check 'a leaf device gets what the cloud sent while it was away' devicebound
 check 'an identity certificate of the workload API logs in' certificate
 exit "$failed"
