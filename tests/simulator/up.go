@@ -40,6 +40,8 @@ type Ready struct {
 	PID      int            `json:"pid"`
 	State    string         `json:"state"`
 	AMQP     string         `json:"amqp"`
+	MQTT     string         `json:"mqtt"`
+	Web      string         `json:"web"`
 	Gateway  string         `json:"gateway"`
 	IoTHub   string         `json:"iothub"`
 	Device   string         `json:"device"`
@@ -60,11 +62,18 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	flags.StringVar(&f.sim.State, "state", defaultState(), "folder for certificates, keys and twins; `dir`")
 	flags.StringVar(&f.sim.AMQP, "amqp", "127.0.0.1:0",
 		"listening `address` of AMQP over TLS; port 0 takes the last one or a free one")
+	flags.StringVar(&f.sim.MQTT, "mqtt", "127.0.0.1:0", "listening `address` of MQTT over TLS; 8883 is the standard port")
+	flags.StringVar(&f.sim.Web, "web", "127.0.0.1:0",
+		"listening `address` of AMQP and MQTT over WebSocket; 443 is the standard port")
+	flags.BoolVar(&f.sim.MQTTStrict, "mqtt-strict", false,
+		"end an MQTT connection where the real hub acknowledges a mistake and loses the message")
 	flags.StringVar(&f.sim.Control, "control", "127.0.0.1:0",
 		"listening `address` of the control and service API; loopback only")
 	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
 	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
 	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
+	flags.StringVar(&f.sim.GatewayPort, "gateway-port", "amqp",
+		"whose `port` goes with that name in modules' environments: amqp, mqtt or web")
 	flags.StringVar(&f.sim.IoTHub, "iothub", "", "host `name` of the IoT hub (default causeway.azure-devices.net)")
 	flags.StringVar(&f.sim.Journal, "journal", "", "`file` that keeps upstream messages over a restart")
 	flags.BoolVar(&f.sim.Hub.CountOnly, "count-only", false, "count upstream messages and keep none")
@@ -148,13 +157,14 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if f.ready != "" {
 		_ = os.Remove(f.ready) // one of an earlier run would mislead who waits for it
 	}
+	f.sim.Log = func(line string) { fmt.Fprintln(errOut, "simulator:", line) }
 	e, err := sim.Start(ctx, f.sim)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(filepath.Join(e.State(), readyFile)) }()
-	fmt.Fprintf(errOut, "simulator: hub %s at %s, control %s, workload %s, root %s\n",
-		e.Hub().IoTHub(), e.Addr(), e.Control(), e.Workload(), e.CAFile())
+	fmt.Fprintf(errOut, "simulator: hub %s at %s, MQTT %s, WebSocket %s, control %s, workload %s, root %s\n",
+		e.Hub().IoTHub(), e.Addr(), e.MQTTAddr(), e.WebAddr(), e.Control(), e.Workload(), e.CAFile())
 	fmt.Fprintf(errOut, "simulator: portal %s\n", e.Portal())
 	runErr := serve(ctx, f, e, programs, out)
 	return errors.Join(runErr, e.Close())
@@ -231,9 +241,9 @@ func (f *upFlags) prepare(e *sim.Edge, p *runner.Program) error {
 // announce writes the ready file in the state folder, and where it was asked for.
 func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 	text, err := json.MarshalIndent(Ready{
-		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(),
-		Device: e.Hub().Device(), Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(),
-		Modules: pids,
+		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), MQTT: e.MQTTAddr(), Web: e.WebAddr(),
+		Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(), Device: e.Hub().Device(),
+		Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

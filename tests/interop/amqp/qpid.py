@@ -8,7 +8,7 @@ import time
 import urllib.request
 import uuid
 
-from proton import Delivery, Message, SSLDomain, int32, symbol
+from proton import ConnectionException, Delivery, Message, SSLDomain, int32, symbol
 from proton.reactor import AtMostOnce, LinkOption
 from proton.utils import BlockingConnection, LinkDetached, SendException
 
@@ -231,9 +231,38 @@ def inputs():
     client.close()
 
 
+def login_plain():
+    hub = TOKEN.split("sr=")[1].split(".")[0]
+    domain = SSLDomain(SSLDomain.MODE_CLIENT)
+    domain.set_trusted_ca_db(CA)
+    domain.set_peer_authentication(SSLDomain.VERIFY_PEER)
+
+    def dial(user, token):
+        return BlockingConnection(f"amqps://{HOST}:{PORT}", timeout=LIMIT, ssl_domain=domain, user=user, password=token,
+                                  allowed_mechs="PLAIN")
+
+    connection = dial(f"{DEVICE}/modules/{MODULE}@sas.{hub}", TOKEN)
+    connection.create_sender(f"{BASE}/messages/events", name="events").send(Message(body=b"x", inferred=True))
+    try:
+        connection.create_sender("$cbs", name="cbs")
+    except LinkDetached as refused:
+        assert "not-allowed" in str(refused), refused
+    else:
+        raise AssertionError("there is a $cbs")
+    connection.close()
+    for user, token in ((f"{DEVICE}/modules/{MODULE}@sas.other", TOKEN), (f"{DEVICE}/modules/{MODULE}@sas.{hub}", TOKEN + "x")):
+        try:
+            dial(user, token)
+        except ConnectionException as refused:
+            assert "auth" in str(refused).lower(), refused
+        else:
+            raise AssertionError(f"{user} was let in")
+
+
 def main():
     check("without SASL: put-token is answered with 200", login_without_sasl)
     check("SASL ANONYMOUS is taken", login_with_sasl)
+    check("SASL PLAIN with a token is one identity without $cbs", login_plain)
     check("nonsense for a token is 400 and opens no link; a good one mends it", wrong_tokens)
     check("a message is accepted and stored", telemetry)
     check("several data sections without the batch format are one body", sections)

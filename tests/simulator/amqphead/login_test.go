@@ -96,13 +96,14 @@ func (refusingHub) Authenticate(edge.Identity, string) error {
 }
 
 func TestSASLPlainNamesTheOneIdentityOfTheConnection(t *testing.T) {
-	addr := serve(t, newHub(), amqphead.Options{})
+	addr := serve(t, newHub(), amqphead.Options{IoTHub: "hub.azure-devices.net"})
 	dial := func(user, token string) (*amqp.Conn, error) {
 		return amqp.Dial(bounded(t), "amqp://"+addr, &amqp.ConnOptions{SASLType: amqp.SASLTypePlain(user, token)})
 	}
 	for user, token := range map[string]string{
 		"edge 1/modules/gw@sas.hub": gatewayToken + ":forged", "edge 1@sas.hub": gatewayToken, "nobody": gatewayToken,
 		"edge 1/what/gw@hub": gatewayToken, "@hub": "token:",
+		"edge 1/modules/gw@sas.other": gatewayToken,
 	} {
 		if c, err := dial(user, token); err == nil {
 			_ = c.Close()

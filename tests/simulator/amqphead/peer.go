@@ -2,6 +2,7 @@ package amqphead
 
 import (
 	"context"
+	"crypto/x509"
 	"sync"
 	"time"
 
@@ -15,11 +16,13 @@ const maxIdentities = 10000
 
 // peer is one connection and the identities on it.
 type peer struct {
-	server  *Server
-	conn    *amqp.Conn
-	noCBS   bool // the transport has settled who it is
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	server *Server
+	conn   *amqp.Conn
+	noCBS  bool // the transport has settled who it is
+	// certificates are the client's, leaf first.
+	certificates []*x509.Certificate
+	cancel       context.CancelFunc
+	running      sync.WaitGroup
 
 	mu      sync.Mutex
 	tokens  map[edge.Identity]string
@@ -40,10 +43,10 @@ func (p *peer) client(k kind, id edge.Identity) (*client, error) {
 		Condition:   amqp.CondNotAllowed,
 		Description: "Unable to open " + k.String() + " link as the connection could not be authenticated",
 	}
-	if token == "" {
+	if token == "" && len(p.certificates) == 0 {
 		return nil, refusal
 	}
-	if err := p.server.head.Authenticate(id, token); err != nil {
+	if err := p.authenticate(id, token); err != nil {
 		return nil, refusalOf(err, refusal.Condition, refusal.Description)
 	}
 	c = &client{peer: p, head: p.server.head, id: id, links: map[kind]*amqp.Link{}}
@@ -52,6 +55,14 @@ func (p *peer) client(k kind, id edge.Identity) (*client, error) {
 	p.mu.Unlock()
 	c.leave = p.server.head.Connect(id, c)
 	return c, nil
+}
+
+// authenticate judges the token, or without one the certificate of the connection.
+func (p *peer) authenticate(id edge.Identity, token string) error {
+	if judge, ok := p.server.head.(certifier); ok && token == "" {
+		return judge.AuthenticateCertificate(id, p.certificates)
+	}
+	return p.server.head.Authenticate(id, token)
 }
 
 // putToken stores what CBS has judged.
@@ -83,7 +94,7 @@ func (p *peer) reauthenticate(ctx context.Context) {
 		}
 		p.mu.Unlock()
 		for id, token := range current {
-			if ctx.Err() == nil && p.server.head.Authenticate(id, token) != nil {
+			if ctx.Err() == nil && p.authenticate(id, token) != nil {
 				p.conn.Close(nil)
 				return
 			}

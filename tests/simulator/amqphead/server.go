@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -25,6 +26,17 @@ type Options struct {
 	// CloseGrace is how long a connection that the hub closes waits for the client's
 	// close; 5 s if zero.
 	CloseGrace time.Duration
+	// IoTHub is the hub's host name; users of SASL PLAIN must name its first label. Empty
+	// takes any name.
+	IoTHub string
+}
+
+// certified is a transport that knows its peer's certificates.
+type certified interface{ ConnectionState() tls.ConnectionState }
+
+// certifier is a hub that also judges certificates.
+type certifier interface {
+	AuthenticateCertificate(id edge.Identity, chain []*x509.Certificate) error
 }
 
 // Server is the head. Make it with New.
@@ -34,7 +46,22 @@ type Server struct {
 	engine *amqp.Server
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	mu     sync.Mutex // guards that nothing is served once Close waits
 	serves sync.WaitGroup
+}
+
+// errClosed is a head that was closed.
+var errClosed = errors.New("the amqp head is closed")
+
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() != nil {
+		return false
+	}
+	s.serves.Add(1)
+	return true
 }
 
 // New returns a head for the hub. Nothing runs before Serve.
@@ -58,7 +85,9 @@ func New(head edge.Head, opts Options) *Server {
 // closed or Close is called. Clients are then told "Server busy, please retry
 // operation"; Serve returns when the last is gone.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	s.serves.Add(1)
+	if !s.enter() {
+		return errors.Join(errClosed, l.Close())
+	}
 	defer s.serves.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,9 +96,25 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return s.engine.Serve(ctx, l)
 }
 
+// ServeConn serves one connection, of whatever transport, until it has ended and closes it.
+// A certificate is seen on one that has a ConnectionState, as those of crypto/tls have.
+func (s *Server) ServeConn(ctx context.Context, nc net.Conn) error {
+	if !s.enter() {
+		return errors.Join(errClosed, nc.Close())
+	}
+	defer s.serves.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(s.ctx, cancel)
+	defer stop()
+	return s.engine.ServeConn(ctx, nc)
+}
+
 // Close ends every Serve and waits for it. A Server that is closed stays closed.
 func (s *Server) Close() error {
+	s.mu.Lock()
 	s.cancel()
+	s.mu.Unlock()
 	s.serves.Wait()
 	return nil
 }
@@ -77,7 +122,7 @@ func (s *Server) Close() error {
 // plain reads "<device>[/modules/<module>]@[sas.]<hub>" and judges the password, a
 // token.
 func (s *Server) plain(user, token string) (edge.Identity, error) {
-	name, _, ok := strings.Cut(user, "@")
+	name, hub, ok := strings.Cut(user, "@")
 	parts := strings.Split(name, "/")
 	id := edge.Identity{Device: parts[0]}
 	switch {
@@ -87,6 +132,10 @@ func (s *Server) plain(user, token string) (edge.Identity, error) {
 		id.Module = parts[2]
 	case len(parts) != 1:
 		return id, fmt.Errorf("user name %.128q: not of the form <device>[/modules/<module>]@<hub>", user)
+	}
+	own, _, _ := strings.Cut(s.opts.IoTHub, ".")
+	if hub = strings.TrimPrefix(hub, "sas."); own != "" && !strings.EqualFold(hub, own) {
+		return id, fmt.Errorf("user name %.128q: the hub is %q", user, own)
 	}
 	return id, s.head.Authenticate(id, token)
 }
@@ -98,8 +147,9 @@ func (s *Server) Connected(c *amqp.Conn) error {
 		tokens:  map[edge.Identity]string{},
 		clients: map[edge.Identity]*client{},
 	}
-	if t, ok := c.NetConn().(*tls.Conn); ok {
-		p.noCBS = len(t.ConnectionState().PeerCertificates) > 0
+	if t, ok := c.NetConn().(certified); ok {
+		p.certificates = t.ConnectionState().PeerCertificates
+		p.noCBS = len(p.certificates) > 0
 	}
 	if user, token := c.Plain(); user != "" {
 		id, err := s.plain(user, token)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"sync"
@@ -54,6 +55,8 @@ type Options struct {
 	// 512 MiB). A full queue refuses as the real in-memory store does.
 	QueueMessages int
 	QueueBytes    int64
+	// ClientCAs are whose client certificates are good in place of tokens; nil for nobody's.
+	ClientCAs *x509.CertPool
 	// Now is the clock (time.Now).
 	Now func() time.Time
 }

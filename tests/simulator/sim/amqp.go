@@ -3,16 +3,12 @@ package sim
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
-
-	"github.com/causeway-iot/causeway/tests/simulator/amqphead"
 )
 
 // trackedListener remembers its connections, so that they can be cut without a word.
@@ -61,97 +57,6 @@ func (l *trackedListener) cut() int {
 		_ = c.Close()
 	}
 	return len(conns)
-}
-
-func (e *Edge) openAMQP(ctx context.Context) error {
-	l, err := e.listen(ctx, "amqp", e.opts.AMQP)
-	if err != nil {
-		return err
-	}
-	e.addr = l.Addr().String()
-	e.power.Lock()
-	defer e.power.Unlock()
-	e.serveAMQP(l)
-	e.onClose(func() error {
-		e.power.Lock()
-		e.ended = true
-		e.power.Unlock()
-		return e.Down(false)
-	})
-	return nil
-}
-
-// serveAMQP starts a head on the listener. Caller holds power.
-func (e *Edge) serveAMQP(l net.Listener) {
-	head := amqphead.New(e.hub, amqphead.Options{
-		AckTimeout: e.opts.Hub.AckTimeout, IdleTimeout: e.opts.IdleTimeout, CloseGrace: e.opts.CloseGrace,
-	})
-	tracked := &trackedListener{Listener: l, conns: map[*trackedConn]struct{}{}}
-	served := make(chan struct{})
-	e.head, e.listener, e.served = head, tracked, served
-	e.servers.Go(func() {
-		defer close(served)
-		_ = head.Serve(context.Background(), tls.NewListener(tracked, e.tls))
-	})
-}
-
-// Down stops listening and ends every connection: with the close of a hub that shuts
-// down, or abruptly as when its host is gone. It returns when they are gone; a hub that
-// is down stays so.
-func (e *Edge) Down(abrupt bool) error {
-	e.power.Lock()
-	defer e.power.Unlock()
-	if e.head == nil {
-		return nil
-	}
-	_ = e.listener.Close()
-	if abrupt {
-		e.listener.cut()
-	}
-	err := e.head.Close()
-	<-e.served
-	e.head, e.listener = nil, nil
-	return err
-}
-
-// portTries and portPause bound how long Up waits for its own port: the kernel may hold
-// it for a moment.
-const (
-	portTries = 50
-	portPause = 100 * time.Millisecond
-)
-
-// Up listens on the same port again.
-func (e *Edge) Up() error {
-	e.power.Lock()
-	defer e.power.Unlock()
-	if e.ended {
-		return errors.New("bring the hub up: the simulator is closed")
-	}
-	if e.head != nil {
-		return nil
-	}
-	var config net.ListenConfig
-	var l net.Listener
-	var err error
-	for range portTries {
-		if l, err = config.Listen(context.Background(), "tcp", e.addr); err == nil {
-			e.serveAMQP(l)
-			return nil
-		}
-		time.Sleep(portPause)
-	}
-	return fmt.Errorf("bring the hub up: %w", err)
-}
-
-// DropAll cuts every TCP connection without a word and returns how many there were.
-func (e *Edge) DropAll() int {
-	e.power.Lock()
-	defer e.power.Unlock()
-	if e.listener == nil {
-		return 0
-	}
-	return e.listener.cut()
 }
 
 // maxSocketPath is below what a unix socket address holds (104 bytes on some systems).

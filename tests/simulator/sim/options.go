@@ -15,14 +15,21 @@ import (
 type Options struct {
 	// State is the folder that survives; empty takes a temporary one that Close removes.
 	State string
-	// AMQP and Control are listening addresses (default "127.0.0.1:0"). With port 0 the
-	// port of the last run on the same state is taken again when it is free. Control must
-	// be a loopback address, as it asks nobody who they are.
-	AMQP, Control string
+	// AMQP, MQTT, Web (both over WebSocket) and Control are listening addresses (default
+	// "127.0.0.1:0"). With port 0 the port of the last run on the same state is taken again
+	// when it is free. Control must be a loopback address, as it asks nobody who they are.
+	AMQP, MQTT, Web, Control string
+	// MQTTStrict ends an MQTT connection where the real hub swallows a client's mistake.
+	MQTTStrict bool
+	// Log, if not nil, is told what a client may not notice, a line each.
+	Log func(line string)
 	// Workload is the path of the workload API's socket (default workload.sock in State).
 	Workload string
-	// Gateway is the host name by which modules reach AMQP (default "localhost").
+	// Gateway is the host name by which modules reach the hub (default "localhost").
 	Gateway string
+	// GatewayPort says whose port goes with that name in modules' environments: "amqp" (the
+	// default), "mqtt" or "web".
+	GatewayPort string
 	// IoTHub and Device name the hub and the edge device (defaults of edge.Options).
 	IoTHub, Device string
 	// Manifest is deployed when it is given; otherwise everything goes to $upstream.
@@ -42,14 +49,19 @@ type Options struct {
 const anyPort = "127.0.0.1:0"
 
 func (o *Options) check() error {
-	if o.AMQP == "" {
-		o.AMQP = anyPort
-	}
-	if o.Control == "" {
-		o.Control = anyPort
+	for _, address := range []*string{&o.AMQP, &o.MQTT, &o.Web, &o.Control} {
+		if *address == "" {
+			*address = anyPort
+		}
 	}
 	if o.Gateway == "" {
 		o.Gateway = "localhost"
+	}
+	if o.GatewayPort == "" {
+		o.GatewayPort = doorName(amqpDoor)
+	}
+	if doorNamed(o.GatewayPort) == doors {
+		return fmt.Errorf("gateway port %q must be amqp, mqtt or web", o.GatewayPort)
 	}
 	host, _, err := net.SplitHostPort(o.Control)
 	if err != nil {

@@ -9,7 +9,7 @@ func (e *Edge) Portal() string { return e.control + "/portal/" }
 func (e *Edge) Listening() bool {
 	e.power.Lock()
 	defer e.power.Unlock()
-	return e.head != nil
+	return e.heads != nil
 }
 
 func (e *Edge) newPortal() *portal.Portal { return portal.New(e.hub, e, portal.Options{}) }

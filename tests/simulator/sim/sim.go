@@ -1,5 +1,5 @@
-// Package sim puts the simulator together: the hub with its AMQP head, the workload API
-// and the control API, for tests in the same process and for the program.
+// Package sim puts the simulator together: the hub with its protocol heads, the workload
+// API and the control API, for tests in the same process and for the program.
 package sim
 
 import (
@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/causeway-iot/causeway/tests/simulator/amqphead"
 	"github.com/causeway-iot/causeway/tests/simulator/control"
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
 	"github.com/causeway-iot/causeway/tests/simulator/journal"
@@ -32,16 +31,14 @@ type Edge struct {
 	hub       *edge.Hub
 	authority *pki.Authority
 	tls       *tls.Config
-	addr      string
+	addrs     [doors]string
 	control   string
 	socket    string
 
-	// power guards the AMQP head, which goes away and comes back until the end.
-	power    sync.Mutex
-	ended    bool
-	head     *amqphead.Server
-	listener *trackedListener
-	served   chan struct{}
+	// power guards the heads, which go away and come back until the end.
+	power sync.Mutex
+	ended bool
+	heads *heads
 
 	servers sync.WaitGroup
 	// closers run in reverse order.
@@ -57,7 +54,7 @@ func Start(ctx context.Context, opts Options) (*Edge, error) {
 	}
 	e := &Edge{opts: opts}
 	steps := []func(context.Context) error{
-		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openControl,
+		e.openState, e.openHub, e.deploy, e.openWorkload, e.openHeads, e.openControl,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -127,14 +124,17 @@ func (e *Edge) certify() error {
 	if err != nil {
 		return fmt.Errorf("server certificate: %w", err)
 	}
-	e.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	// A client certificate is welcome and judged when its owner says who it is.
+	e.tls = &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert,
+	}
 	return nil
 }
 
 func (e *Edge) openHub(context.Context) error {
 	options := e.opts.Hub
 	options.Keep, options.Journal = e.dir, nil
-	options.Gateway = e.opts.Gateway
+	options.Gateway, options.ClientCAs = e.opts.Gateway, e.authority.Pool()
 	if e.opts.IoTHub != "" {
 		options.IoTHub = e.opts.IoTHub
 	}
@@ -243,10 +243,6 @@ func (e *Edge) listen(ctx context.Context, name, address string) (net.Listener, 
 // Hub returns the core, for tests in the same process.
 func (e *Edge) Hub() *edge.Hub { return e.hub }
 
-// Addr is the AMQP head's host:port, Control the control API's URL, Workload the
-// workload API's URI, CAFile the root certificate's path.
-func (e *Edge) Addr() string { return e.addr }
-
 // Control returns the control API's URL.
 func (e *Edge) Control() string { return e.control }
 
@@ -258,15 +254,6 @@ func (e *Edge) CAFile() string { return e.dir.Path(pki.CertificateFile) }
 
 // State returns the state folder's path.
 func (e *Edge) State() string { return e.dir.Path("") }
-
-// Gateway is what modules dial: the gateway's host name, with the port unless it is 5671.
-func (e *Edge) Gateway() string {
-	_, port, err := net.SplitHostPort(e.addr)
-	if err != nil || port == "5671" {
-		return e.opts.Gateway
-	}
-	return net.JoinHostPort(e.opts.Gateway, port)
-}
 
 // registry lets the workload API see the hub's modules.
 type registry struct{ hub *edge.Hub }

@@ -324,6 +324,7 @@ func TestBadOptionsAreRefused(t *testing.T) {
 		"a control address that is not loopback": {Control: "0.0.0.0:0"},
 		"a control address without a port":       {Control: "localhost"},
 		"a gateway with a port":                  {Gateway: "localhost:5671"},
+		"the port of no protocol":                {GatewayPort: "stomp"},
 		"a long socket path":                     {Workload: "/" + strings.Repeat("x", 120)},
 		"a bad leaf key":                         {Leaves: map[string]string{"leaf": "!"}},
 	} {

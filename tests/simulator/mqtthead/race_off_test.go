@@ -1,0 +1,5 @@
+//go:build !race
+
+package mqtthead
+
+const raceDetector = false

@@ -1,0 +1,73 @@
+// Package wshead is the edge hub's WebSocket door, one HTTPS port for AMQP and MQTT: it
+// turns a request that asks for a known subprotocol into a connection and hands it to that
+// protocol's head.
+package wshead
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/coder/websocket"
+)
+
+// The subprotocols of the hub.
+const (
+	AMQP = "AMQPWSB10"
+	MQTT = "mqtt"
+)
+
+// Serve serves one connection until it has ended and closes it.
+type Serve func(ctx context.Context, nc net.Conn) error
+
+// Door is an http.Handler for every path: the real hub looks at the subprotocol alone. SDKs
+// ask for /$iothub/websocket.
+type Door struct {
+	// Heads are the protocols behind the door by their subprotocol.
+	Heads map[string]Serve
+}
+
+// ServeHTTP takes the first subprotocol that the client asks for and the door knows, and
+// returns when that connection has ended. Without one the answer is 400.
+func (d Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := d.choose(r.Header.Values("Sec-WebSocket-Protocol"))
+	if name == "" {
+		http.Error(w, "a WebSocket of subprotocol "+AMQP+" or "+MQTT+" is wanted", http.StatusBadRequest)
+		return
+	}
+	// Origins are not looked at, as in the real hub: who connects has a token.
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols: []string{name}, OriginPatterns: []string{"*"},
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	nc := websocket.NetConn(r.Context(), ws, websocket.MessageBinary)
+	if r.TLS != nil {
+		nc = secured{nc, *r.TLS}
+	}
+	_ = d.Heads[name](r.Context(), nc) // the client has been told what there is to tell
+}
+
+// choose returns the name as the client writes it, or "".
+func (d Door) choose(headers []string) string {
+	for _, header := range headers {
+		for name := range strings.SplitSeq(header, ",") {
+			if name = strings.TrimSpace(name); d.Heads[name] != nil {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// secured is a connection that still knows the TLS under it.
+type secured struct {
+	net.Conn
+	state tls.ConnectionState
+}
+
+// ConnectionState returns that of the request.
+func (s secured) ConnectionState() tls.ConnectionState { return s.state }
