@@ -106,12 +106,14 @@ type Hub struct {
 	tokens     map[Identity]string
 	denied     map[string]struct{}
 	calls      map[string]*call
+	feedback   feedback
 
-	routing  atomic.Pointer[routing]
-	faults   faults
-	upstream upstream
-	twins    twins
-	counters counters
+	policyKey []byte // never changes
+	routing   atomic.Pointer[routing]
+	faults    faults
+	upstream  upstream
+	twins     twins
+	counters  counters
 
 	done  chan struct{}
 	pumps sync.WaitGroup
@@ -135,6 +137,9 @@ func New(opts Options) (*Hub, error) {
 	h.twins.records = map[Identity]*twinRecord{}
 	h.routing.Store(&routing{})
 	if err := h.loadIdentities(); err != nil {
+		return nil, err
+	}
+	if err := h.loadPolicy(); err != nil {
 		return nil, err
 	}
 	if err := h.AddIdentity(Identity{Device: opts.Device}, ""); err != nil {

@@ -22,7 +22,9 @@ func (h *Hub) clientOf(id Identity) *client {
 	c, ok := h.clients[id]
 	if !ok {
 		c = &client{id: id, changed: make(chan struct{})}
-		c.inputs.limit(h.opts.QueueMessages, h.opts.QueueBytes)
+		if c.inputs.limit(h.opts.QueueMessages, h.opts.QueueBytes); id.Module == "" {
+			c.inputs.limit(maxCloudToDevice, maxCloudToDevice*maxCloudMessage)
+		}
 		h.clients[id] = c
 	}
 	return c

@@ -129,7 +129,7 @@ func (u *upstream) restore(now time.Time) error {
 	u.cut = false
 	for {
 		item, expired, ok := u.waiting.pop(now)
-		u.counters.expired.Add(uint64(expired))
+		u.counters.expired.Add(uint64(len(expired)))
 		if !ok {
 			return nil
 		}
@@ -221,6 +221,7 @@ func (h *Hub) RestoreCloud() error {
 	if err := h.upstream.restore(h.opts.Now()); err != nil {
 		return fmt.Errorf("restore the cloud: %w", err)
 	}
+	h.wakeDevices()
 	return h.syncTwins()
 }
 
