@@ -37,16 +37,21 @@ type upFlags struct {
 
 // Ready is the content of the ready file.
 type Ready struct {
-	PID      int            `json:"pid"`
-	State    string         `json:"state"`
-	AMQP     string         `json:"amqp"`
-	Gateway  string         `json:"gateway"`
-	IoTHub   string         `json:"iothub"`
-	Device   string         `json:"device"`
-	Control  string         `json:"control"`
-	Workload string         `json:"workload"`
-	CA       string         `json:"ca"`
-	Modules  map[string]int `json:"modules"`
+	PID      int    `json:"pid"`
+	State    string `json:"state"`
+	AMQP     string `json:"amqp"`
+	Gateway  string `json:"gateway"`
+	IoTHub   string `json:"iothub"`
+	Device   string `json:"device"`
+	Control  string `json:"control"`
+	Workload string `json:"workload"`
+	CA       string `json:"ca"`
+	// Service and ServiceAMQP are the cloud's side, host:port; ServiceConnection is the
+	// connection string of its policy.
+	Service           string         `json:"service"`
+	ServiceAMQP       string         `json:"serviceAMQP"`
+	ServiceConnection string         `json:"serviceConnectionString"`
+	Modules           map[string]int `json:"modules"`
 }
 
 // readyFile is written in the state folder, so that the other commands find the simulator.
@@ -61,6 +66,10 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 		"listening `address` of AMQP over TLS; port 0 takes the last one or a free one")
 	flags.StringVar(&f.sim.Control, "control", "127.0.0.1:0",
 		"listening `address` of the control and service API; loopback only")
+	flags.StringVar(&f.sim.Service, "service", "127.0.0.1:0",
+		"listening `address` of the service side's HTTPS; SDKs need port 443")
+	flags.StringVar(&f.sim.ServiceAMQP, "service-amqp", "127.0.0.1:0",
+		"listening `address` of the service side's AMQP over TLS; SDKs need port 5671")
 	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
 	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
 	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
@@ -231,6 +240,7 @@ func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 	text, err := json.MarshalIndent(Ready{
 		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(),
 		Device: e.Hub().Device(), Control: e.Control(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
+		Service: e.Service(), ServiceAMQP: e.ServiceAMQP(), ServiceConnection: e.ServiceConnectionString(),
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

@@ -19,6 +19,10 @@ type Options struct {
 	// port of the last run on the same state is taken again when it is free. Control must
 	// be a loopback address, as it asks nobody who they are.
 	AMQP, Control string
+	// Service is the listening address of the service side's REST API over HTTPS, and of
+	// calls from module to module (default "127.0.0.1:0"); SDKs need port 443. ServiceAMQP
+	// is that of the service side's AMQP, by which SDKs send to devices; they need 5671.
+	Service, ServiceAMQP string
 	// Workload is the path of the workload API's socket (default workload.sock in State).
 	Workload string
 	// Gateway is the host name by which modules reach AMQP (default "localhost").
@@ -47,6 +51,12 @@ func (o *Options) check() error {
 	}
 	if o.Control == "" {
 		o.Control = anyPort
+	}
+	if o.Service == "" {
+		o.Service = anyPort
+	}
+	if o.ServiceAMQP == "" {
+		o.ServiceAMQP = anyPort
 	}
 	if o.Gateway == "" {
 		o.Gateway = "localhost"

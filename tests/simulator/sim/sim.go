@@ -34,6 +34,7 @@ type Edge struct {
 	tls       *tls.Config
 	addr      string
 	control   string
+	service   serviceAddresses
 	socket    string
 
 	// power guards the AMQP head, which goes away and comes back until the end.
@@ -57,7 +58,7 @@ func Start(ctx context.Context, opts Options) (*Edge, error) {
 	}
 	e := &Edge{opts: opts}
 	steps := []func(context.Context) error{
-		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openControl,
+		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openService, e.openControl,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -119,6 +120,7 @@ func (e *Edge) certify() error {
 	if e.opts.Gateway != "localhost" {
 		names = append(names, e.opts.Gateway)
 	}
+	names = append(names, e.serviceNames()...)
 	issued, err := e.authority.Issue(pki.Request{CommonName: e.opts.Gateway, Names: names})
 	if err != nil {
 		return err
