@@ -33,6 +33,8 @@ type Options struct {
 	Keep Keeper
 	// Journal records upstream messages; nil records none.
 	Journal Journal
+	// Spool records what waits while the link to the cloud is cut; nil for nothing.
+	Spool Spool
 	// AckTimeout is how long a module input waits for a disposition (30 s on the real hub).
 	AckTimeout time.Duration
 	// RetryDelay is the pause before a lost input message is tried again (1 s).

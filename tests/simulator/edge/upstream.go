@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -61,10 +62,10 @@ func (u *upstream) add(entries []upstreamEntry, now time.Time) error {
 			entries[i].item.message = Message{From: entries[i].item.message.From, Enqueued: now}
 		}
 		if !u.waiting.push(entries[i].priority, entries[i].item) {
-			return &Refusal{ConditionThrottled, "the store is full"}
+			return errors.Join(u.spoolEntries(entries[:i]), &Refusal{ConditionThrottled, "the store is full"})
 		}
 	}
-	return nil
+	return u.spoolEntries(entries)
 }
 
 // arrive numbers the entries, journals them and makes them visible. Caller holds mu.
@@ -131,7 +132,7 @@ func (u *upstream) restore(now time.Time) error {
 		item, expired, ok := u.waiting.pop(now)
 		u.counters.expired.Add(uint64(len(expired)))
 		if !ok {
-			return nil
+			return u.clearSpool()
 		}
 		if err := u.arrive([]upstreamEntry{{item: item}}); err != nil {
 			return err

@@ -35,7 +35,8 @@ type Options struct {
 	Modules []string
 	// Leaves are leaf devices with their keys; an empty key is made up.
 	Leaves map[string]string
-	// Journal is a file that records upstream messages, see package journal; empty for none.
+	// Journal is a file that records upstream messages, and with .queue behind its name
+	// what waits for the cloud, see package journal; empty for none.
 	Journal string
 	// Hub scales limits and times; its names, Keep and Journal are set by Start.
 	Hub edge.Options

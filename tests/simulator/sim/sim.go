@@ -135,7 +135,7 @@ func (e *Edge) certify() error {
 
 func (e *Edge) openHub(context.Context) error {
 	options := e.opts.Hub
-	options.Keep, options.Journal = e.dir, nil
+	options.Keep, options.Journal, options.Spool = e.dir, nil, nil
 	options.Gateway = e.opts.Gateway
 	if e.opts.IoTHub != "" {
 		options.IoTHub = e.opts.IoTHub
@@ -144,6 +144,7 @@ func (e *Edge) openHub(context.Context) error {
 		options.Device = e.opts.Device
 	}
 	var old []edge.Upstream
+	var waiting []edge.Waiting
 	if e.opts.Journal != "" {
 		file, messages, err := journal.Open(e.opts.Journal, max(options.KeepMessages, 100_000))
 		if err != nil {
@@ -151,6 +152,12 @@ func (e *Edge) openHub(context.Context) error {
 		}
 		e.onClose(file.Close)
 		options.Journal, old = file, messages
+		queue, left, err := journal.OpenQueue(e.opts.Journal + journal.QueueSuffix)
+		if err != nil {
+			return err
+		}
+		e.onClose(queue.Close)
+		options.Spool, waiting = queue, left
 	}
 	hub, err := edge.New(options)
 	if err != nil {
@@ -159,7 +166,7 @@ func (e *Edge) openHub(context.Context) error {
 	hub.Replay(old)
 	e.hub = hub
 	e.onClose(func() error { hub.Close(); return nil })
-	return nil
+	return hub.Requeue(waiting)
 }
 
 func (e *Edge) openWorkload(ctx context.Context) error {
