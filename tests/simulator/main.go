@@ -31,7 +31,7 @@ const (
 
 const usage = `usage: simulator <command> [flags] [arguments]
 
-  up [flags] [deployment.template.json]      start the simulator; -h lists the flags
+  up [flags] [deployment.json [layer ...]]   start the simulator; -h lists the flags
   messages [-f] [-n N] [-json]               show what has reached the cloud
   method <module> <name> [payload]           call a direct method [-timeout s] [-connect s]
   twin get <module>                          show a twin

@@ -94,17 +94,14 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(rest) > 1 {
-		return nil, misuse("up takes one deployment, got %d", len(rest))
-	}
 	if f.style != sim.StyleWorkload && f.style != sim.StyleConnectionString {
 		return nil, misuse("-style is %q, it must be %s or %s", f.style, sim.StyleWorkload, sim.StyleConnectionString)
 	}
 	if f.sim.Hub.SubscribeGrace == 0 {
 		f.sim.Hub.SubscribeGrace = -1 // zero means the default there
 	}
-	if len(rest) == 1 {
-		if f.sim.Manifest, err = manifest.Read(rest[0], os.LookupEnv); err != nil {
+	if len(rest) > 0 {
+		if f.sim.Manifest, err = manifest.Read(rest[0], os.LookupEnv, rest[1:]...); err != nil {
 			return nil, err
 		}
 	}
