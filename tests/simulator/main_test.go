@@ -160,7 +160,7 @@ func TestTheLiveViewShowsOneLineAMessage(t *testing.T) {
 func TestMisuseIsToldApart(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"explode"}, {"up", "-style", "x"}, {"up", "-module", "=x"}, {"up", "-module", "m='"},
+		{}, {"explode"}, {"up", "-inputs", "a", "b"}, {"up", "-style", "x"}, {"up", "-module", "=x"}, {"up", "-module", "m='"},
 		{"up", "-leaf", "=x"}, {"up", "-nope"}, {"messages", "x"}, {"method", "m"}, {"twin", "get"}, {"twin", "patch", "m"},
 		{"env"}, {"input", "m"}, {"input", "m", "i", "b", "x"}, {"fault"}, {"stats", "x"},
 	} {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/causeway-iot/causeway/tests/simulator/inject"
 	"github.com/causeway-iot/causeway/tests/simulator/manifest"
 	"github.com/causeway-iot/causeway/tests/simulator/runner"
 	"github.com/causeway-iot/causeway/tests/simulator/sim"
@@ -29,6 +30,7 @@ type upFlags struct {
 	sim             sim.Options
 	modules, leaves list
 	style           string
+	inputs          string
 	show            bool
 	ready           string
 	grace           time.Duration
@@ -48,10 +50,12 @@ type Ready struct {
 	CA       string `json:"ca"`
 	// Service and ServiceAMQP are the cloud's side, host:port; ServiceConnection is the
 	// connection string of its policy.
-	Service           string         `json:"service"`
-	ServiceAMQP       string         `json:"serviceAMQP"`
-	ServiceConnection string         `json:"serviceConnectionString"`
-	Modules           map[string]int `json:"modules"`
+	Service           string `json:"service"`
+	ServiceAMQP       string `json:"serviceAMQP"`
+	ServiceConnection string `json:"serviceConnectionString"`
+	// Inject is the URL of single-module mode, empty without.
+	Inject  string         `json:"inject,omitempty"`
+	Modules map[string]int `json:"modules"`
 }
 
 // readyFile is written in the state folder, so that the other commands find the simulator.
@@ -82,6 +86,9 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 		"`time` that an input message may stay unsettled")
 	flags.DurationVar(&f.sim.Hub.SubscribeGrace, "subscribe-grace", 3*time.Second,
 		"`time` from a subscription to methods to the calls that waited for it")
+	flags.StringVar(&f.inputs, "inputs", "", "`in1,in2` starts single-module mode: the module target has these inputs")
+	flags.StringVar(&f.sim.Inject, "inject", "127.0.0.1:53000",
+		"listening `address` of POST /api/v1/messages in single-module mode; loopback only")
 	flags.Var(&f.modules, "module", "`name=command` runs a program as a module; name alone makes it known")
 	flags.Var(&f.leaves, "leaf", "`id[=key]` makes a leaf device known")
 	flags.Var(&f.env, "env", "`NAME=value` for the programs of -module")
@@ -93,6 +100,12 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	rest, err := parse(flags, args)
 	if err != nil {
 		return nil, err
+	}
+	if f.inputs != "" {
+		f.sim.Inputs = strings.Split(f.inputs, ",")
+	}
+	if len(f.sim.Inputs) > 0 && len(rest) > 0 {
+		return nil, misuse("single-module mode takes no deployment, got %q", rest)
 	}
 	if f.style != sim.StyleWorkload && f.style != sim.StyleConnectionString {
 		return nil, misuse("-style is %q, it must be %s or %s", f.style, sim.StyleWorkload, sim.StyleConnectionString)
@@ -160,6 +173,11 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer func() { _ = os.Remove(filepath.Join(e.State(), readyFile)) }()
 	fmt.Fprintf(errOut, "simulator: hub %s at %s, control %s, workload %s, root %s\n",
 		e.Hub().IoTHub(), e.Addr(), e.Control(), e.Workload(), e.CAFile())
+	if url := e.Inject(); url != "" {
+		fmt.Fprintf(errOut, "simulator: single-module mode; send messages to the module %s with\n  "+
+			"curl -H 'Content-Type: application/json' -d '{\"inputName\":\"%s\",\"data\":\"hello world\"}' %s\n",
+			inject.Target, f.sim.Inputs[0], url)
+	}
 	runErr := serve(ctx, f, e, programs, out)
 	return errors.Join(runErr, e.Close())
 }
@@ -238,6 +256,7 @@ func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(),
 		Device: e.Hub().Device(), Control: e.Control(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
 		Service: e.Service(), ServiceAMQP: e.ServiceAMQP(), ServiceConnection: e.ServiceConnectionString(),
+		Inject: e.Inject(),
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('assert');
+const fs = require('fs');
 const { Registry, Client, ConnectionString } = require('azure-iothub');
 const device = require('azure-iot-device');
 const { Amqp } = require('azure-iot-device-amqp');
@@ -291,11 +292,41 @@ async function modules() {
   await Promise.all([one, two].map((m) => within(m.close(), 3000, 'close').catch(() => {})));
 }
 
+async function single() {
+  const other = JSON.parse(fs.readFileSync(process.env.READY_SINGLE));
+  const env = await (await fetch(`${other.control}/env/target?style=connectionstring`)).json();
+  const target = device.ModuleClient.fromConnectionString(env.EdgeHubConnectionString, Amqp);
+  const post = (body) => fetch(other.inject, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
+  });
+  await check('single module: a message reaches its input as with iotedgehubdev', async () => {
+    const arrived = new Promise((resolve) => target.on('inputMessage', (input, m) => resolve([input, m])));
+    await target.open();
+    const response = await post({ inputName: 'in2', data: 'hello world', messageId: '7' });
+    assert.deepStrictEqual([response.status, await response.json()], [202, { message: 'accepted' }]);
+    const [input, m] = await arrived;
+    assert.deepStrictEqual([input, m.data.toString(), m.messageId], ['in2', 'hello world', '7']);
+    await target.complete(m);
+  });
+  await check('single module: an unknown input is refused', async () => {
+    const response = await post({ inputName: 'in3', data: '' });
+    assert.strictEqual(response.status, 404);
+    assert((await response.json()).error.includes('in1, in2'));
+  });
+  await check('single module: what the module sends is shown', async () => {
+    await target.sendOutputEvent('out', new Message('1'));
+    const got = await (await fetch(`${other.control}/messages?wait=5s`)).json();
+    assert.deepStrictEqual(got.map((m) => [m.module, m.output, m.body]), [['target', 'out', 1]]);
+  });
+  within(target.close(), 3000, 'close').catch(() => {});
+}
+
 (async () => {
   await identities();
   await twins();
   await leaves();
   await modules();
+  await single();
   process.exit(failures() ? 1 : 0);
 })().catch((err) => {
   console.log(`FAIL service: ${err.stack}`.replace(/\n/g, ' '));

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
+	"github.com/causeway-iot/causeway/tests/simulator/inject"
 )
 
 // deploy makes identities known, sets routes, and sets the twins that the manifest
@@ -17,6 +18,13 @@ func (e *Edge) deploy(ctx context.Context) error {
 	for _, name := range e.opts.Modules {
 		if err := e.addModule(name); err != nil {
 			return err
+		}
+	}
+	if len(e.opts.Inputs) > 0 {
+		for _, name := range []string{inject.Target, inject.Source} {
+			if err := e.addModule(name); err != nil {
+				return err
+			}
 		}
 	}
 	for leaf, key := range e.opts.Leaves {

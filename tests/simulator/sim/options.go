@@ -31,6 +31,11 @@ type Options struct {
 	IoTHub, Device string
 	// Manifest is deployed when it is given; otherwise everything goes to $upstream.
 	Manifest *manifest.Manifest
+	// Inputs puts the simulator in single-module mode: a module called target has these
+	// inputs, and POST /api/v1/messages on Inject (default "127.0.0.1:0"), a loopback
+	// address, puts messages before them. See package inject.
+	Inputs []string
+	Inject string
 	// Modules are made known beside those of the manifest.
 	Modules []string
 	// Leaves are leaf devices with their keys; an empty key is made up.
@@ -62,15 +67,33 @@ func (o *Options) check() error {
 	if o.Gateway == "" {
 		o.Gateway = "localhost"
 	}
-	host, _, err := net.SplitHostPort(o.Control)
-	if err != nil {
-		return fmt.Errorf("control address %q must be host:port: %w", o.Control, err)
+	if o.Inject == "" {
+		o.Inject = anyPort
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("control address %q must be a loopback address", o.Control)
+	if err := loopback("control", o.Control); err != nil {
+		return err
+	}
+	if err := loopback("inject", o.Inject); err != nil {
+		return err
+	}
+	if o.Manifest != nil && len(o.Inputs) > 0 {
+		return errors.New("single-module mode takes no deployment")
 	}
 	if _, _, err := net.SplitHostPort(o.Gateway); err == nil {
 		return errors.New("gateway must be a host name without a port")
+	}
+	return nil
+}
+
+// loopback refuses an address that others could reach: who listens there asks nobody who
+// they are.
+func loopback(name, address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%s address %q must be host:port: %w", name, address, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s address %q must be a loopback address", name, address)
 	}
 	return nil
 }

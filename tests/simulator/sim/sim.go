@@ -35,6 +35,7 @@ type Edge struct {
 	addr      string
 	control   string
 	service   serviceAddresses
+	inject    string
 	socket    string
 
 	// power guards the AMQP head, which goes away and comes back until the end.
@@ -58,7 +59,7 @@ func Start(ctx context.Context, opts Options) (*Edge, error) {
 	}
 	e := &Edge{opts: opts}
 	steps := []func(context.Context) error{
-		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openService, e.openControl,
+		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openService, e.openInject, e.openControl,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -1,0 +1,30 @@
+package sim
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/simulator/inject"
+)
+
+// openInject opens the endpoint of single-module mode, when there are inputs.
+func (e *Edge) openInject(ctx context.Context) error {
+	if len(e.opts.Inputs) == 0 {
+		return nil
+	}
+	l, err := e.listen(ctx, "inject", e.opts.Inject)
+	if err != nil {
+		return err
+	}
+	e.inject = "http://" + l.Addr().String() + "/api/v1/messages"
+	e.serveHTTP(l, &http.Server{
+		Handler:           inject.Handler(e.hub, e.hub.Device(), e.opts.Inputs),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+	})
+	return nil
+}
+
+// Inject returns the URL that puts messages before the inputs of single-module mode, or
+// nothing in others.
+func (e *Edge) Inject() string { return e.inject }
