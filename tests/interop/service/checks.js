@@ -2,6 +2,7 @@
 'use strict';
 
 const assert = require('assert');
+const { spawn } = require('child_process');
 const fs = require('fs');
 const { Registry, Client, ConnectionString } = require('azure-iothub');
 const device = require('azure-iot-device');
@@ -278,6 +279,20 @@ async function modules() {
     const got = await control('GET', `/messages?since=${sequence}&wait=5s`);
     assert.deepStrictEqual(got.map((m) => m.body), [1, 2, 3]);
   });
+  await check('offline: the urgent leave first, the expired not at all', async () => {
+    const before = await control('GET', '/stats');
+    await cut(async () => {
+      for (const output of ['plain', 'brief', 'urgent']) await one.sendOutputEvent(output, new Message('1'));
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+    });
+    const got = await control('GET', `/messages?since=${before.sequence}&wait=5s`);
+    assert.deepStrictEqual(got.map((m) => m.output), ['urgent', 'plain']);
+    assert.strictEqual((await control('GET', '/stats')).expired, before.expired + 1);
+  });
+  await check('deployment: a module has its twin of all layers', async () => {
+    const { mode, limits, extra } = (await two.getTwin()).properties.desired;
+    assert.deepStrictEqual({ mode, limits, extra }, { mode: 'base', limits: { low: 1, high: 7 }, extra: { from: 'layer' } });
+  });
   await check('offline: a twin comes from the store', async () => {
     await registry.updateModuleTwin(edge, 'one', { properties: { desired: { seen: 'before' } } }, '*');
     const twin = await one.getTwin();
@@ -321,12 +336,51 @@ async function single() {
   within(target.close(), 3000, 'close').catch(() => {});
 }
 
+// killed is a simulator of its own, which is killed without a word while the cloud is cut.
+async function killed() {
+  const work = process.env.WORK;
+  const file = `${work}/ready-killed`;
+  const start = async () => {
+    fs.rmSync(file, { force: true }); // a killed one leaves it
+    const args = ['up', '-state', `${work}/killed`, '-journal', `${work}/journal`, '-ready-file', file, '-module', 'm'];
+    const child = spawn(process.env.SIMULATOR, args, { stdio: 'ignore' });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    for (let i = 0; !fs.existsSync(file); i++) {
+      assert(i < 200, 'it did not start');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const { control: url, ca } = JSON.parse(fs.readFileSync(file));
+    const ask = async (method, path) => (await fetch(url + path, { method })).json();
+    return { ask, ca, kill: (signal) => { child.kill(signal); return ended; } };
+  };
+  await check('offline: what waits for the cloud survives a kill', async () => {
+    let it = await start();
+    try {
+      const env = await it.ask('GET', '/env/m?style=connectionstring');
+      const m = device.ModuleClient.fromConnectionString(env.EdgeHubConnectionString, Amqp);
+      await m.setOptions({ ca: fs.readFileSync(it.ca, 'utf8') });
+      m.setRetryPolicy(new NoRetry());
+      m.on('error', () => {});
+      await m.sendOutputEvent('out', new Message('1'));
+      await it.ask('POST', '/cloud/cut');
+      for (const n of [2, 3]) await m.sendOutputEvent('out', new Message(String(n)));
+      await it.kill('SIGKILL');
+      m.close().catch(() => {});
+      it = await start();
+      assert.deepStrictEqual((await it.ask('GET', '/messages')).map((got) => [got.sequence, got.body]), [[1, 1], [2, 2], [3, 3]]);
+    } finally {
+      await it.kill('SIGTERM');
+    }
+  });
+}
+
 (async () => {
   await identities();
   await twins();
   await leaves();
   await modules();
   await single();
+  await killed();
   process.exit(failures() ? 1 : 0);
 })().catch((err) => {
   console.log(`FAIL service: ${err.stack}`.replace(/\n/g, ' '));
