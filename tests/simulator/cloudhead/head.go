@@ -41,8 +41,16 @@ type Server struct {
 // New returns a head whose tokens may name any of the hosts. Nothing runs before Serve.
 func New(hub Hub, hosts []string) *Server {
 	s := &Server{hub: hub, hosts: hosts}
-	s.engine = &amqp.Server{Handler: s, ContainerID: "IoTHubService"}
+	s.engine = &amqp.Server{Handler: s, ContainerID: "IoTHubService", Plain: s.plain}
 	return s
+}
+
+// plain judges <policy>@sas.root.<hub> with a token for a password, as some SDKs log in.
+func (s *Server) plain(user, token string) error {
+	if policy, _, _ := strings.Cut(user, "@"); policy != edge.PolicyName {
+		return fmt.Errorf("user %.128q: %w: it must be %s@sas.root.<hub>", user, edge.ErrUnauthorized, edge.PolicyName)
+	}
+	return s.hub.CheckService(token, s.hosts...)
 }
 
 // Serve accepts connections of l, which speaks TLS already, until ctx ends. It returns
@@ -64,7 +72,8 @@ type peer struct {
 
 // Connected implements amqp.Handler.
 func (s *Server) Connected(c *amqp.Conn) error {
-	p := &peer{server: s}
+	user, _ := c.Plain()
+	p := &peer{server: s, admitted: user != ""}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	c.Owner = p
 	return nil

@@ -60,6 +60,22 @@ func (h *hub) ReturnFeedback(records []edge.FeedbackRecord) { h.feedback <- reco
 // dial starts a head and returns a session on it.
 func dial(t *testing.T) (*hub, *amqp.Session) {
 	t.Helper()
+	h, address := serve(t)
+	conn, err := amqp.Dial(t.Context(), address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	session, err := conn.NewSession(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, session
+}
+
+// serve starts a head until the end of the test.
+func serve(t *testing.T) (*hub, string) {
+	t.Helper()
 	h := &hub{feedback: make(chan []edge.FeedbackRecord, 10)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,20 +84,11 @@ func dial(t *testing.T) (*hub, *amqp.Session) {
 	serving, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- cloudhead.New(h, []string{"hub.example"}).Serve(serving, l) }()
-	conn, err := amqp.Dial(t.Context(), "amqp://"+l.Addr().String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		_ = conn.Close()
 		stop()
 		<-done
 	})
-	session, err := conn.NewSession(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h, session
+	return h, "amqp://" + l.Addr().String()
 }
 
 // put puts a token and returns the status.
@@ -141,6 +148,35 @@ func TestNothingGoesWithoutAToken(t *testing.T) {
 	if _, err := s.NewSender(t.Context(), "/messages/else", nil); !errors.As(err, &refusal) ||
 		refusal.Condition != amqp.ErrCondNotFound {
 		t.Fatalf("an unknown node: %v", err)
+	}
+}
+
+func TestPlainIsGoodForThePolicyOnly(t *testing.T) {
+	t.Parallel()
+	_, address := serve(t)
+	for _, c := range []struct {
+		user, token string
+		good        bool
+	}{
+		{"iothubowner@sas.root.hub", "good", true},
+		{"iothubowner@sas.root.hub", "bad", false},
+		{"device@sas.root.hub", "good", false},
+	} {
+		conn, err := amqp.Dial(t.Context(), address, &amqp.ConnOptions{SASLType: amqp.SASLTypePlain(c.user, c.token)})
+		if (err == nil) != c.good {
+			t.Fatalf("%s %s: %v", c.user, c.token, err)
+		}
+		if err != nil {
+			continue
+		}
+		session, err := conn.NewSession(t.Context(), nil)
+		if err == nil {
+			_, err = session.NewSender(t.Context(), "/messages/devicebound", nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
 	}
 }
 
