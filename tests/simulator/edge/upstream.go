@@ -32,6 +32,7 @@ type upstream struct {
 
 	mu       sync.Mutex
 	cut      bool
+	mended   chan struct{} // closed when the link comes back; nil while it is there
 	waiting  queue
 	ring     []Upstream
 	start    int // index of the oldest message in ring
@@ -128,6 +129,10 @@ func (u *upstream) restore(now time.Time) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.cut = false
+	if u.mended != nil {
+		close(u.mended)
+		u.mended = nil
+	}
 	for {
 		item, expired, ok := u.waiting.pop(now)
 		u.counters.expired.Add(uint64(len(expired)))
@@ -142,8 +147,10 @@ func (u *upstream) restore(now time.Time) error {
 
 func (u *upstream) setCut() {
 	u.mu.Lock()
-	u.cut = true
-	u.mu.Unlock()
+	defer u.mu.Unlock()
+	if u.cut = true; u.mended == nil {
+		u.mended = make(chan struct{})
+	}
 }
 
 func (u *upstream) isCut() bool {
@@ -224,6 +231,29 @@ func (h *Hub) RestoreCloud() error {
 	}
 	h.wakeDevices()
 	return h.syncTwins()
+}
+
+// awaitCloud waits for the link and says whether it came within the limit.
+func (h *Hub) awaitCloud(ctx context.Context, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		h.upstream.mu.Lock()
+		cut, mended := h.upstream.cut, h.upstream.mended
+		h.upstream.mu.Unlock()
+		if !cut {
+			return true
+		}
+		select {
+		case <-mended:
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-h.done:
+			return false
+		}
+	}
 }
 
 // CloudCut says whether the link to the cloud is cut.
