@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
@@ -88,8 +89,13 @@ func (e *Edge) deployTwins(ctx context.Context) error {
 }
 
 // Env returns the environment by which a module finds the simulator, in the style
-// "workload" (as on a device) or "connectionstring" (as in iotedgehubdev).
+// "workload" (as on a device) or "connectionstring" (as in iotedgehubdev). With a slash
+// behind the name it is a leaf device's, whatever the style: its connection string through
+// this gateway.
 func (e *Edge) Env(module, style string) (map[string]string, error) {
+	if device, leaf := strings.CutSuffix(module, "/"); leaf {
+		return e.leafEnv(device)
+	}
 	k, err := e.hub.Known(edge.Identity{Device: e.hub.Device(), Module: module})
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
@@ -114,6 +120,19 @@ func (e *Edge) Env(module, style string) (map[string]string, error) {
 		}, nil
 	}
 	return nil, fmt.Errorf("environment: style %q must be %s or %s", style, StyleWorkload, StyleConnectionString)
+}
+
+// leafEnv has the variable that the samples of the device SDKs read.
+func (e *Edge) leafEnv(device string) (map[string]string, error) {
+	k, err := e.hub.Known(edge.Identity{Device: device})
+	if err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	return map[string]string{
+		"IOTHUB_DEVICE_CONNECTION_STRING": "HostName=" + e.hub.IoTHub() + ";DeviceId=" + k.Device +
+			";SharedAccessKey=" + k.Key + ";GatewayHostName=" + e.Gateway(),
+		"NODE_EXTRA_CA_CERTS": e.CAFile(),
+	}, nil
 }
 
 // The styles of Env.
