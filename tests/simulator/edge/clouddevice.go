@@ -64,12 +64,34 @@ func (h *Hub) wakeDevices() {
 	}
 }
 
+// purge drops what waits for a device that was removed: a new one of the same name is
+// another one.
+func (h *Hub) purge(id Identity) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, ok := h.clients[id]
+	if !ok || id.Module != "" {
+		return
+	}
+	for {
+		// No time is after everything, so nothing counts as expired.
+		item, _, ok := c.inputs.pop(time.Time{})
+		if !ok {
+			break
+		}
+		h.reportLocked(id, &item, FeedbackPurged)
+	}
+	c.generation++
+	c.change()
+}
+
 // The ends that a message to a device may find.
 const (
 	FeedbackSuccess       = "Success"
 	FeedbackExpired       = "Expired"
 	FeedbackDeliveryCount = "DeliveryCountExceeded"
 	FeedbackRejected      = "Rejected"
+	FeedbackPurged        = "Purged"
 )
 
 // FeedbackRecord tells the service what became of a message that asked for it.

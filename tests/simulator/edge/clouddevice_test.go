@@ -158,3 +158,42 @@ func TestADevicesQueueInTheCloudIsBounded(t *testing.T) {
 		}
 	})
 }
+
+func TestARemovedDevicesMessagesArePurged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := leafHub(t, false)
+		for _, id := range []string{"1", "2"} { // one is on its way, one in the queue
+			if err := h.InjectCloudToDevice("leaf", toLeaf(id, "full")); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if err := h.Unregister(leaf, ""); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		got := h.Feedback(t.Context())
+		if len(got) != 2 || got[0].Status != edge.FeedbackPurged || got[1].Status != edge.FeedbackPurged {
+			t.Fatalf("got %+v", got)
+		}
+		if err := h.AddIdentity(leaf, ""); err != nil {
+			t.Fatal(err)
+		}
+		again := newClient()
+		h.Connect(leaf, again)
+		h.Subscribe(leaf, edge.TopicC2D)
+		synctest.Wait()
+		if len(again.inputs) != 0 {
+			t.Fatal("the new device got the old one's message")
+		}
+		if err := h.InjectCloudToDevice("leaf", toLeaf("3", "")); err != nil {
+			t.Fatal(err)
+		}
+		if d := <-again.inputs; string(d.Message.Body) != "3" {
+			t.Fatalf("got %s", d.Message.Body)
+		} else {
+			d.Settle(edge.Accepted)
+		}
+	})
+}

@@ -95,21 +95,23 @@ func (h *Hub) pump(c *client) {
 			h.mu.Unlock()
 			return
 		}
+		generation := c.generation
 		h.mu.Unlock()
 		sequence++
-		h.deliver(c, item, sequence)
+		h.deliver(c, item, sequence, generation)
 	}
 }
 
-// deliver tries one message until it is settled for good, expires, or the hub closes.
-func (h *Hub) deliver(c *client, item queued, sequence uint64) {
+// deliver tries one message until it is settled for good, expires, is purged, or the hub
+// closes.
+func (h *Hub) deliver(c *client, item queued, sequence uint64, generation int) {
 	for count := 0; ; count++ {
 		if c.id.Module == "" && count >= maxDeliveries {
 			h.counters.inputsDropped.Add(1)
 			h.report(c.id, &item, FeedbackDeliveryCount)
 			return
 		}
-		s := h.awaitInputs(c, &item)
+		s := h.awaitInputs(c, &item, generation)
 		if s == nil {
 			return
 		}
@@ -131,8 +133,8 @@ func (h *Hub) deliver(c *client, item queued, sequence uint64) {
 }
 
 // awaitInputs waits for a session that listens to inputs. It returns nil when the message
-// has expired or the hub closes. Messages from the cloud also wait for the link to it.
-func (h *Hub) awaitInputs(c *client, item *queued) Session {
+// has expired or was purged, or the hub closes. Messages from the cloud also wait for the link to it.
+func (h *Hub) awaitInputs(c *client, item *queued, generation int) Session {
 	var expiry <-chan time.Time
 	if !item.expires.IsZero() {
 		timer := time.NewTimer(item.expires.Sub(h.opts.Now()))
@@ -148,7 +150,12 @@ func (h *Hub) awaitInputs(c *client, item *queued) Session {
 		h.mu.Lock()
 		s, changed := c.session, c.changed
 		ready := s != nil && c.topics[topicOf(c.id)] && !h.closed
+		purged := c.generation != generation
 		h.mu.Unlock()
+		if purged {
+			h.report(c.id, item, FeedbackPurged)
+			return nil
+		}
 		// The link is looked at after the channel was taken that its return closes.
 		if ready && (c.id.Module != "" || !h.CloudCut()) {
 			return s

@@ -228,7 +228,8 @@ func (h *Hub) closeBarred(id Identity) {
 	}
 }
 
-// Unregister removes an identity with its twin, and a device with its modules.
+// Unregister removes an identity with its twin, and a device with its modules and the
+// messages that wait for it.
 func (h *Hub) Unregister(id Identity, etag string) error {
 	h.mu.Lock()
 	_, err := h.matching(id, etag)
@@ -250,6 +251,7 @@ func (h *Hub) Unregister(id Identity, etag string) error {
 		if err := h.RemoveIdentity(other); err != nil && !errors.Is(err, ErrUnknownIdentity) {
 			return err
 		}
+		h.purge(other)
 		if err := h.forgetTwin(other); err != nil {
 			return err
 		}

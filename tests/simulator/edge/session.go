@@ -14,7 +14,9 @@ type client struct {
 	// changed is closed and replaced whenever session or topics change.
 	changed chan struct{}
 	inputs  queue
-	pumping bool
+	// generation counts purges: what was taken from the queue before one is dropped.
+	generation int
+	pumping    bool
 }
 
 // clientOf returns the entry of an identity, making it when needed. Caller holds mu.
