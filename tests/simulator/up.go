@@ -39,23 +39,24 @@ type upFlags struct {
 
 // Ready is the content of the ready file.
 type Ready struct {
-	PID      int    `json:"pid"`
-	State    string `json:"state"`
-	AMQP     string `json:"amqp"`
-	Gateway  string `json:"gateway"`
-	IoTHub   string `json:"iothub"`
-	Device   string `json:"device"`
-	Control  string `json:"control"`
-	Workload string `json:"workload"`
-	CA       string `json:"ca"`
+	PID      int            `json:"pid"`
+	State    string         `json:"state"`
+	AMQP     string         `json:"amqp"`
+	Gateway  string         `json:"gateway"`
+	IoTHub   string         `json:"iothub"`
+	Device   string         `json:"device"`
+	Control  string         `json:"control"`
+	Workload string         `json:"workload"`
+	CA       string         `json:"ca"`
+	Modules  map[string]int `json:"modules"`
+
 	// Service and ServiceAMQP are the cloud's side, host:port; ServiceConnection is the
 	// connection string of its policy.
 	Service           string `json:"service"`
 	ServiceAMQP       string `json:"serviceAMQP"`
 	ServiceConnection string `json:"serviceConnectionString"`
 	// Inject is the URL of single-module mode, empty without.
-	Inject  string         `json:"inject,omitempty"`
-	Modules map[string]int `json:"modules"`
+	Inject string `json:"inject,omitempty"`
 }
 
 // readyFile is written in the state folder, so that the other commands find the simulator.
@@ -173,11 +174,6 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer func() { _ = os.Remove(filepath.Join(e.State(), readyFile)) }()
 	fmt.Fprintf(errOut, "simulator: hub %s at %s, control %s, workload %s, root %s\n",
 		e.Hub().IoTHub(), e.Addr(), e.Control(), e.Workload(), e.CAFile())
-	if url := e.Inject(); url != "" {
-		fmt.Fprintf(errOut, "simulator: single-module mode; send messages to the module %s with\n  "+
-			"curl -H 'Content-Type: application/json' -d '{\"inputName\":\"%s\",\"data\":\"hello world\"}' %s\n",
-			inject.Target, f.sim.Inputs[0], url)
-	}
 	runErr := serve(ctx, f, e, programs, out)
 	return errors.Join(runErr, e.Close())
 }
@@ -188,6 +184,11 @@ func serve(ctx context.Context, f *upFlags, e *sim.Edge, programs []*runner.Prog
 	var view, modules sync.WaitGroup
 	defer view.Wait()
 	defer stopViewing() // the last words of the modules are still shown
+	if url := e.Inject(); url != "" {
+		fmt.Fprintf(out, "simulator: single-module mode; send messages to the module %s with\n  "+
+			"curl -H 'Content-Type: application/json' -d '{\"inputName\":\"%s\",\"data\":\"hello world\"}' %s\n",
+			inject.Target, f.sim.Inputs[0], url)
+	}
 	if f.show {
 		since := e.Hub().Stats().Sequence
 		view.Go(func() { watch(viewing, e.Hub(), since, out) })

@@ -19,10 +19,6 @@ type Options struct {
 	// port of the last run on the same state is taken again when it is free. Control must
 	// be a loopback address, as it asks nobody who they are.
 	AMQP, Control string
-	// Service is the listening address of the service side's REST API over HTTPS, and of
-	// calls from module to module (default "127.0.0.1:0"); SDKs need port 443. ServiceAMQP
-	// is that of the service side's AMQP, by which SDKs send to devices; they need 5671.
-	Service, ServiceAMQP string
 	// Workload is the path of the workload API's socket (default workload.sock in State).
 	Workload string
 	// Gateway is the host name by which modules reach AMQP (default "localhost").
@@ -31,11 +27,6 @@ type Options struct {
 	IoTHub, Device string
 	// Manifest is deployed when it is given; otherwise everything goes to $upstream.
 	Manifest *manifest.Manifest
-	// Inputs puts the simulator in single-module mode: a module called target has these
-	// inputs, and POST /api/v1/messages on Inject (default "127.0.0.1:0"), a loopback
-	// address, puts messages before them. See package inject.
-	Inputs []string
-	Inject string
 	// Modules are made known beside those of the manifest.
 	Modules []string
 	// Leaves are leaf devices with their keys; an empty key is made up.
@@ -47,6 +38,16 @@ type Options struct {
 	Hub edge.Options
 	// IdleTimeout and CloseGrace are the AMQP head's; zero for the real hub's.
 	IdleTimeout, CloseGrace time.Duration
+
+	// Service is the listening address of the service side's REST API over HTTPS, and of
+	// calls from module to module (default "127.0.0.1:0"); SDKs need port 443. ServiceAMQP
+	// is that of the service side's AMQP, by which SDKs send to devices; they need 5671.
+	Service, ServiceAMQP string
+	// Inputs puts the simulator in single-module mode: a module called target has these
+	// inputs, and POST /api/v1/messages on Inject (default "127.0.0.1:0"), a loopback
+	// address, puts messages before them. See package inject.
+	Inputs []string
+	Inject string
 }
 
 const anyPort = "127.0.0.1:0"
@@ -58,42 +59,18 @@ func (o *Options) check() error {
 	if o.Control == "" {
 		o.Control = anyPort
 	}
-	if o.Service == "" {
-		o.Service = anyPort
-	}
-	if o.ServiceAMQP == "" {
-		o.ServiceAMQP = anyPort
-	}
 	if o.Gateway == "" {
 		o.Gateway = "localhost"
 	}
-	if o.Inject == "" {
-		o.Inject = anyPort
+	host, _, err := net.SplitHostPort(o.Control)
+	if err != nil {
+		return fmt.Errorf("control address %q must be host:port: %w", o.Control, err)
 	}
-	if err := loopback("control", o.Control); err != nil {
-		return err
-	}
-	if err := loopback("inject", o.Inject); err != nil {
-		return err
-	}
-	if o.Manifest != nil && len(o.Inputs) > 0 {
-		return errors.New("single-module mode takes no deployment")
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("control address %q must be a loopback address", o.Control)
 	}
 	if _, _, err := net.SplitHostPort(o.Gateway); err == nil {
 		return errors.New("gateway must be a host name without a port")
 	}
-	return nil
-}
-
-// loopback refuses an address that others could reach: who listens there asks nobody who
-// they are.
-func loopback(name, address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("%s address %q must be host:port: %w", name, address, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("%s address %q must be a loopback address", name, address)
-	}
-	return nil
+	return o.checkCloudSide()
 }

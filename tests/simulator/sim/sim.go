@@ -34,8 +34,6 @@ type Edge struct {
 	tls       *tls.Config
 	addr      string
 	control   string
-	service   serviceAddresses
-	inject    string
 	socket    string
 
 	// power guards the AMQP head, which goes away and comes back until the end.
@@ -50,6 +48,9 @@ type Edge struct {
 	closers   []func() error
 	closeOnce sync.Once
 	closeErr  error
+
+	service serviceAddresses
+	inject  string // URL
 }
 
 // Start starts a simulator. ctx bounds the start only; Close ends it.
@@ -59,8 +60,9 @@ func Start(ctx context.Context, opts Options) (*Edge, error) {
 	}
 	e := &Edge{opts: opts}
 	steps := []func(context.Context) error{
-		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openService, e.openInject, e.openControl,
+		e.openState, e.openHub, e.deploy, e.openWorkload, e.openAMQP, e.openControl,
 	}
+	steps = append(steps, e.openService, e.openInject)
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("start simulator: %w", err), e.Close())
@@ -136,7 +138,7 @@ func (e *Edge) certify() error {
 
 func (e *Edge) openHub(context.Context) error {
 	options := e.opts.Hub
-	options.Keep, options.Journal, options.Spool = e.dir, nil, nil
+	options.Keep, options.Journal = e.dir, nil
 	options.Gateway = e.opts.Gateway
 	if e.opts.IoTHub != "" {
 		options.IoTHub = e.opts.IoTHub
@@ -146,6 +148,7 @@ func (e *Edge) openHub(context.Context) error {
 	}
 	var old []edge.Upstream
 	var waiting []edge.Waiting
+	options.Spool = nil
 	if e.opts.Journal != "" {
 		file, messages, err := journal.Open(e.opts.Journal, max(options.KeepMessages, 100_000))
 		if err != nil {
