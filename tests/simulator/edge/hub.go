@@ -98,6 +98,8 @@ func setDefault[T comparable](field *T, value T) {
 // Hub is the edge hub's core. It implements Head. All methods are safe for concurrent use.
 type Hub struct {
 	opts Options
+	// policyKey signs the service side's tokens; it never changes.
+	policyKey []byte
 
 	// mu guards the fields down to nextCall; it is never held while a session or
 	// another lock of the hub is entered.
@@ -110,12 +112,11 @@ type Hub struct {
 	calls      map[string]*call
 	feedback   feedback
 
-	policyKey []byte // never changes
-	routing   atomic.Pointer[routing]
-	faults    faults
-	upstream  upstream
-	twins     twins
-	counters  counters
+	routing  atomic.Pointer[routing]
+	faults   faults
+	upstream upstream
+	twins    twins
+	counters counters
 
 	done  chan struct{}
 	pumps sync.WaitGroup
