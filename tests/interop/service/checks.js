@@ -170,7 +170,12 @@ async function leaves() {
   await cloudToDevice(dev);
   await check('leaf: a disabled device is disconnected', async () => {
     await registry.update({ ...(await registry.get('leaf')).responseBody, status: 'disabled' });
-    assert.strictEqual((await registry.get('leaf')).responseBody.connectionState, 'Disconnected');
+    let state;
+    for (let i = 0; i < 50 && state !== 'Disconnected'; i++) {
+      state = (await registry.get('leaf')).responseBody.connectionState;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.strictEqual(state, 'Disconnected');
   });
   dev.removeAllListeners();
   within(dev.close(), 3000, 'close').catch(() => {});
