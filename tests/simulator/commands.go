@@ -156,13 +156,9 @@ func input(ctx context.Context, args []string, _, stderr io.Writer) error {
 	if err != nil || len(rest) < 3 {
 		return orMisuse(err, "input takes <module> <input> <body> [name=value ...]")
 	}
-	query := url.Values{}
-	for _, pair := range rest[3:] {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok || name == "" {
-			return misuse("property %q must be name=value", pair)
-		}
-		query.Set(name, value)
+	query, err := properties(rest[3:])
+	if err != nil {
+		return err
 	}
 	if err := c.find(ctx); err != nil {
 		return err

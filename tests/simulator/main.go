@@ -31,12 +31,14 @@ const (
 
 const usage = `usage: simulator <command> [flags] [arguments]
 
-  up [flags] [deployment.template.json]      start the simulator; -h lists the flags
+  up [flags] [deployment.json [layer ...]]   start the simulator; -h lists the flags
   messages [-f] [-n N] [-json]               show what has reached the cloud
   method <module> <name> [payload]           call a direct method [-timeout s] [-connect s]
   twin get <module>                          show a twin
   twin patch <module> <json>                 merge desired properties
   input <module> <input> <body> [name=value] put a message before a module's input
+  send <device> <body> [name=value ...]      send a message from the cloud to a leaf device
+  service                                    the connection string for service SDKs
   fault <what> ...                           misbehave; "fault -h" lists how
   env <module> [-style connectionstring]     the environment that a module needs
   stats                                      counts and clients
@@ -87,7 +89,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"up": up, "messages": messages, "method": method, "twin": twinCommand, "input": input,
-		"fault": fault, "env": env, "stats": stats,
+		"send": send, "service": service, "fault": fault, "env": env, "stats": stats,
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":

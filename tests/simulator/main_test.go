@@ -95,6 +95,8 @@ func TestTheCommandsDriveARunningSimulator(t *testing.T) {
 	}{
 		{"env", []string{"env", "m"}, exitOK, "export IOTEDGE_MODULEID='m'"},
 		{"env in the other style", []string{"env", "m", "-style", "connectionstring"}, exitOK, "export EdgeHubConnectionString='HostName="},
+		{"env of a leaf device", []string{"env", "leaf/"}, exitOK, ";DeviceId=leaf;SharedAccessKey=a2V5;GatewayHostName=localhost:"},
+		{"env of no leaf device", []string{"env", "x/"}, exitError, "not known"},
 		{"env of a stranger", []string{"env", "x"}, exitError, "not known"},
 		{"twin patch", []string{"twin", "patch", "m", `{"a":7}`}, exitOK, `"a": 7`},
 		{"twin get", []string{"twin", "get", "m"}, exitOK, `"deviceId": "edge"`},
@@ -106,6 +108,9 @@ func TestTheCommandsDriveARunningSimulator(t *testing.T) {
 		{"a method with a bad timeout", []string{"method", "m", "ping", "-timeout", "1"}, exitError, "5 to 300"},
 		{"stats", []string{"stats"}, exitOK, `"accepted": 0`},
 		{"an input", []string{"input", "m", "in", `{"x":1}`, "a=b"}, exitOK, ""},
+		{"a message to a device", []string{"send", "leaf", "hello", "a=b"}, exitOK, ""},
+		{"a message to nobody", []string{"send", "x", "hello"}, exitError, "not known"},
+		{"the connection string", []string{"service"}, exitOK, ready.ServiceConnection},
 		{"a fault", []string{"fault", "delay", "2s", "-count", "3", "-identity", "m"}, exitOK, `"delayMs": 2000`},
 		{"an unknown fault", []string{"fault", "explode"}, exitUsage, "unknown fault"},
 		{"clear", []string{"fault", "clear"}, exitOK, "cleared"},
@@ -160,9 +165,10 @@ func TestTheLiveViewShowsOneLineAMessage(t *testing.T) {
 func TestMisuseIsToldApart(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{}, {"explode"}, {"up", "a", "b"}, {"up", "-style", "x"}, {"up", "-module", "=x"}, {"up", "-module", "m='"},
+		{}, {"explode"}, {"up", "-inputs", "a", "b"}, {"up", "-style", "x"}, {"up", "-module", "=x"}, {"up", "-module", "m='"},
 		{"up", "-leaf", "=x"}, {"up", "-nope"}, {"messages", "x"}, {"method", "m"}, {"twin", "get"}, {"twin", "patch", "m"},
 		{"env"}, {"input", "m"}, {"input", "m", "i", "b", "x"}, {"fault"}, {"stats", "x"},
+		{"send", "leaf"}, {"send", "leaf", "body", "x"}, {"service", "x"},
 	} {
 		if code, _, _ := command(t, args...); code != exitUsage {
 			t.Errorf("%q: code %d", args, code)

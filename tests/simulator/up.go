@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/causeway-iot/causeway/tests/simulator/inject"
 	"github.com/causeway-iot/causeway/tests/simulator/manifest"
 	"github.com/causeway-iot/causeway/tests/simulator/runner"
 	"github.com/causeway-iot/causeway/tests/simulator/sim"
@@ -29,6 +30,7 @@ type upFlags struct {
 	sim             sim.Options
 	modules, leaves list
 	style           string
+	inputs          string
 	show            bool
 	ready           string
 	grace           time.Duration
@@ -50,6 +52,14 @@ type Ready struct {
 	Workload string         `json:"workload"`
 	CA       string         `json:"ca"`
 	Modules  map[string]int `json:"modules"`
+
+	// Service and ServiceAMQP are the cloud's side, host:port; ServiceConnection is the
+	// connection string of its policy.
+	Service           string `json:"service"`
+	ServiceAMQP       string `json:"serviceAMQP"`
+	ServiceConnection string `json:"serviceConnectionString"`
+	// Inject is the URL of single-module mode, empty without.
+	Inject string `json:"inject,omitempty"`
 }
 
 // readyFile is written in the state folder, so that the other commands find the simulator.
@@ -69,6 +79,10 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 		"end an MQTT connection where the real hub acknowledges a mistake and loses the message")
 	flags.StringVar(&f.sim.Control, "control", "127.0.0.1:0",
 		"listening `address` of the control and service API; loopback only")
+	flags.StringVar(&f.sim.Service, "service", "127.0.0.1:0",
+		"listening `address` of the service side's HTTPS; SDKs need port 443")
+	flags.StringVar(&f.sim.ServiceAMQP, "service-amqp", "127.0.0.1:0",
+		"listening `address` of the service side's AMQP over TLS; SDKs need port 5671")
 	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
 	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
 	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
@@ -83,6 +97,9 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 		"`time` that an input message may stay unsettled")
 	flags.DurationVar(&f.sim.Hub.SubscribeGrace, "subscribe-grace", 3*time.Second,
 		"`time` from a subscription to methods to the calls that waited for it")
+	flags.StringVar(&f.inputs, "inputs", "", "`in1,in2` starts single-module mode: the module target has these inputs")
+	flags.StringVar(&f.sim.Inject, "inject", "127.0.0.1:53000",
+		"listening `address` of POST /api/v1/messages in single-module mode; loopback only")
 	flags.Var(&f.modules, "module", "`name=command` runs a program as a module; name alone makes it known")
 	flags.Var(&f.leaves, "leaf", "`id[=key]` makes a leaf device known")
 	flags.Var(&f.env, "env", "`NAME=value` for the programs of -module")
@@ -95,8 +112,11 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(rest) > 1 {
-		return nil, misuse("up takes one deployment, got %d", len(rest))
+	if f.inputs != "" {
+		f.sim.Inputs = strings.Split(f.inputs, ",")
+	}
+	if len(f.sim.Inputs) > 0 && len(rest) > 0 {
+		return nil, misuse("single-module mode takes no deployment, got %q", rest)
 	}
 	if f.style != sim.StyleWorkload && f.style != sim.StyleConnectionString {
 		return nil, misuse("-style is %q, it must be %s or %s", f.style, sim.StyleWorkload, sim.StyleConnectionString)
@@ -104,8 +124,8 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 	if f.sim.Hub.SubscribeGrace == 0 {
 		f.sim.Hub.SubscribeGrace = -1 // zero means the default there
 	}
-	if len(rest) == 1 {
-		if f.sim.Manifest, err = manifest.Read(rest[0], os.LookupEnv); err != nil {
+	if len(rest) > 0 {
+		if f.sim.Manifest, err = manifest.Read(rest[0], os.LookupEnv, rest[1:]...); err != nil {
 			return nil, err
 		}
 	}
@@ -176,6 +196,11 @@ func serve(ctx context.Context, f *upFlags, e *sim.Edge, programs []*runner.Prog
 	var view, modules sync.WaitGroup
 	defer view.Wait()
 	defer stopViewing() // the last words of the modules are still shown
+	if url := e.Inject(); url != "" {
+		fmt.Fprintf(out, "simulator: single-module mode; send messages to the module %s with\n  "+
+			"curl -H 'Content-Type: application/json' -d '{\"inputName\":\"%s\",\"data\":\"hello world\"}' %s\n",
+			inject.Target, f.sim.Inputs[0], url)
+	}
 	if f.show {
 		since := e.Hub().Stats().Sequence
 		view.Go(func() { watch(viewing, e.Hub(), since, out) })
@@ -244,6 +269,8 @@ func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 		PID: os.Getpid(), State: e.State(), AMQP: e.Addr(), MQTT: e.MQTTAddr(), Web: e.WebAddr(),
 		Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(), Device: e.Hub().Device(),
 		Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
+		Service: e.Service(), ServiceAMQP: e.ServiceAMQP(), ServiceConnection: e.ServiceConnectionString(),
+		Inject: e.Inject(),
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
+	"github.com/causeway-iot/causeway/tests/simulator/service"
 )
 
 // maxBody bounds a request: the largest is an input message of 256 KiB.
@@ -71,7 +72,7 @@ func New(hub *edge.Hub, power Power) *API {
 		})
 	}
 	a.routes.HandleFunc("GET /messages", a.messages)
-	a.serviceRoutes()
+	a.routes.Handle("/twins/", service.New(hub))
 	return a
 }
 
@@ -244,7 +245,7 @@ func (a *API) cloudToDevice(r *http.Request) (any, error) {
 
 func queued(err error) (any, error) {
 	var refusal *edge.Refusal
-	if errors.As(err, &refusal) || errors.Is(err, edge.ErrCloudCut) {
+	if errors.As(err, &refusal) {
 		err = bad("%v", err)
 	}
 	return map[string]bool{"queued": err == nil}, err

@@ -13,14 +13,20 @@ import (
 
 // ServiceTwin is a twin as the cloud's service API shows it.
 type ServiceTwin struct {
-	DeviceID        string         `json:"deviceId"`
-	ModuleID        string         `json:"moduleId,omitempty"`
-	ETag            string         `json:"etag"`
-	Version         int64          `json:"version"`
-	Status          string         `json:"status"`
-	ConnectionState string         `json:"connectionState"`
-	Tags            map[string]any `json:"tags"`
-	Properties      struct {
+	DeviceID        string `json:"deviceId"`
+	ModuleID        string `json:"moduleId,omitempty"`
+	ETag            string `json:"etag"`
+	Version         int64  `json:"version"`
+	DeviceETag      string `json:"deviceEtag,omitempty"`
+	Status          string `json:"status"`
+	StatusReason    string `json:"statusReason,omitempty"`
+	ConnectionState string `json:"connectionState"`
+	// Authentication is always "sas"; Scope and Waiting are those of a device.
+	Authentication string         `json:"authenticationType"`
+	Scope          string         `json:"deviceScope,omitempty"`
+	Waiting        int            `json:"cloudToDeviceMessageCount"`
+	Tags           map[string]any `json:"tags"`
+	Properties     struct {
 		Desired  map[string]any `json:"desired"`
 		Reported map[string]any `json:"reported"`
 	} `json:"properties"`
@@ -50,10 +56,19 @@ func (h *Hub) ServiceTwin(_ context.Context, id Identity) (ServiceTwin, error) {
 func (h *Hub) serviceTwin(id Identity, r *twinRecord) (ServiceTwin, error) {
 	t := ServiceTwin{
 		DeviceID: id.Device, ModuleID: id.Module, ETag: etag(r), Version: r.Version, Status: "enabled",
-		ConnectionState: "Disconnected", Tags: map[string]any{},
+		ConnectionState: "Disconnected", Authentication: "sas", Tags: map[string]any{},
 	}
 	if h.Connected(id) {
 		t.ConnectionState = "Connected"
+	}
+	if e, err := h.Entry(id); err == nil {
+		t.DeviceETag, t.StatusReason, t.Scope = e.ETag, e.Reason, e.Scope
+		if e.Disabled {
+			t.Status = "disabled"
+		}
+	}
+	if id.Module == "" {
+		t.Waiting = h.Waiting(id)
 	}
 	if r.Tags != nil {
 		t.Tags, _ = twin.Clone(r.Tags).(map[string]any)

@@ -34,6 +34,8 @@ type Options struct {
 	Keep Keeper
 	// Journal records upstream messages; nil records none.
 	Journal Journal
+	// Spool records what waits while the link to the cloud is cut; nil for nothing.
+	Spool Spool
 	// AckTimeout is how long a module input waits for a disposition (30 s on the real hub).
 	AckTimeout time.Duration
 	// RetryDelay is the pause before a lost input message is tried again (1 s).
@@ -99,6 +101,8 @@ func setDefault[T comparable](field *T, value T) {
 // Hub is the edge hub's core. It implements Head. All methods are safe for concurrent use.
 type Hub struct {
 	opts Options
+	// policyKey signs the service side's tokens; it never changes.
+	policyKey []byte
 
 	// mu guards the fields down to nextCall; it is never held while a session or
 	// another lock of the hub is entered.
@@ -109,6 +113,7 @@ type Hub struct {
 	tokens     map[Identity]string
 	denied     map[string]struct{}
 	calls      map[string]*call
+	feedback   feedback
 
 	routing  atomic.Pointer[routing]
 	faults   faults
@@ -139,6 +144,9 @@ func New(opts Options) (*Hub, error) {
 	h.twins.records = map[Identity]*twinRecord{}
 	h.routing.Store(&routing{})
 	if err := h.loadIdentities(); err != nil {
+		return nil, err
+	}
+	if err := h.loadPolicy(); err != nil {
 		return nil, err
 	}
 	if err := h.AddIdentity(Identity{Device: opts.Device}, ""); err != nil {

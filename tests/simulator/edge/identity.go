@@ -13,6 +13,7 @@ import (
 type credentials struct {
 	primary, secondary []byte
 	generation         string
+	registration
 }
 
 // KnownIdentity is an identity with its secrets, as environments and the workload API
@@ -32,6 +33,7 @@ type keptIdentity struct {
 	Primary    []byte `json:"primaryKey"`
 	Secondary  []byte `json:"secondaryKey"`
 	Generation string `json:"generation"`
+	keptRegistration
 }
 
 const keptIdentities = "identities"
@@ -48,6 +50,11 @@ func (h *Hub) loadIdentities() error {
 		h.identities[Identity{Device: k.Device, Module: k.Module}] = &credentials{
 			primary: k.Primary, secondary: k.Secondary, generation: k.Generation,
 		}
+	}
+	// The edge device's scope, which the others may have, is made of its generation.
+	for _, k := range list {
+		id := Identity{Device: k.Device, Module: k.Module}
+		h.identities[id].registration = h.registered(id, k.keptRegistration)
 	}
 	return nil
 }
@@ -73,12 +80,16 @@ func (h *Hub) AddIdentity(id Identity, key string) error {
 	}
 	fresh := &credentials{primary: primary, secondary: randomKey(), generation: newGeneration()}
 	if known {
-		fresh.secondary, fresh.generation = old.secondary, old.generation
+		fresh.secondary, fresh.generation, fresh.registration = old.secondary, old.generation, old.registration
+		fresh.revision++
 	}
 	if primary == nil {
 		fresh.primary = randomKey()
 	}
 	h.identities[id] = fresh
+	if !known {
+		fresh.registration = h.registered(id, keptRegistration{})
+	}
 	return h.saveIdentities()
 }
 
@@ -103,7 +114,7 @@ func (h *Hub) saveIdentities() error {
 	}
 	list := make([]keptIdentity, 0, len(h.identities))
 	for id, c := range h.identities {
-		list = append(list, keptIdentity{id.Device, id.Module, c.primary, c.secondary, c.generation})
+		list = append(list, keptIdentity{id.Device, id.Module, c.primary, c.secondary, c.generation, c.kept()})
 	}
 	sort.Slice(list, func(i, j int) bool {
 		return list[i].Device+"/"+list[i].Module < list[j].Device+"/"+list[j].Module

@@ -58,27 +58,14 @@ func (h *Hub) InjectInput(module, input string, m Message) error {
 	return nil
 }
 
-// ErrCloudCut is a request from the cloud's side while the link is cut.
-var ErrCloudCut = errors.New("the link to the cloud is cut")
-
-// InjectCloudToDevice puts a message from the cloud before a leaf device. Modules get none.
-func (h *Hub) InjectCloudToDevice(device string, m Message) error {
-	id := Identity{Device: device}
-	if err := h.knows(id); err != nil {
-		return fmt.Errorf("cloud to device: %w", err)
+// Waiting counts the messages that wait in an identity's queue.
+func (h *Hub) Waiting(id Identity) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c, ok := h.clients[id]; ok {
+		return c.inputs.len()
 	}
-	if h.CloudCut() {
-		return fmt.Errorf("cloud to device: %w", ErrCloudCut)
-	}
-	m.Enqueued = h.opts.Now()
-	size, err := check(&m)
-	if err != nil {
-		return fmt.Errorf("cloud to device: %w", err)
-	}
-	if err := h.queueInput(id, DefaultPriority, queued{message: m, size: size}); err != nil {
-		return fmt.Errorf("cloud to device: %w", err)
-	}
-	return nil
+	return 0
 }
 
 // topicOf is what a client listens to for its queue: inputs, or messages from the cloud.
@@ -95,7 +82,10 @@ func (h *Hub) pump(c *client) {
 	for {
 		h.mu.Lock()
 		item, expired, ok := c.inputs.pop(h.opts.Now())
-		h.counters.expired.Add(uint64(expired))
+		h.counters.expired.Add(uint64(len(expired)))
+		for i := range expired {
+			h.reportLocked(c.id, &expired[i], FeedbackExpired)
+		}
 		if !ok || h.closed {
 			c.pumping = false
 			if c.session == nil && h.clients[c.id] == c {
@@ -105,16 +95,23 @@ func (h *Hub) pump(c *client) {
 			h.mu.Unlock()
 			return
 		}
+		generation := c.generation
 		h.mu.Unlock()
 		sequence++
-		h.deliver(c, item, sequence)
+		h.deliver(c, item, sequence, generation)
 	}
 }
 
-// deliver tries one message until it is settled for good, expires, or the hub closes.
-func (h *Hub) deliver(c *client, item queued, sequence uint64) {
+// deliver tries one message until it is settled for good, expires, is purged, or the hub
+// closes.
+func (h *Hub) deliver(c *client, item queued, sequence uint64, generation int) {
 	for count := 0; ; count++ {
-		s := h.awaitInputs(c, &item)
+		if c.id.Module == "" && count >= maxDeliveries {
+			h.counters.inputsDropped.Add(1)
+			h.report(c.id, &item, FeedbackDeliveryCount)
+			return
+		}
+		s := h.awaitInputs(c, &item, generation)
 		if s == nil {
 			return
 		}
@@ -122,9 +119,11 @@ func (h *Hub) deliver(c *client, item queued, sequence uint64) {
 		switch {
 		case outcome == Accepted:
 			h.counters.inputsAccepted.Add(1)
+			h.report(c.id, &item, FeedbackSuccess)
 			return
 		case outcome == Rejected, outcome == Released && c.id.Module != "":
 			h.counters.inputsDropped.Add(1)
+			h.report(c.id, &item, FeedbackRejected)
 			return
 		case outcome == Released: // the cloud sends an abandoned message again
 			h.pause(h.opts.RetryDelay)
@@ -134,8 +133,8 @@ func (h *Hub) deliver(c *client, item queued, sequence uint64) {
 }
 
 // awaitInputs waits for a session that listens to inputs. It returns nil when the message
-// has expired or the hub closes.
-func (h *Hub) awaitInputs(c *client, item *queued) Session {
+// has expired or was purged, or the hub closes. Messages from the cloud also wait for the link to it.
+func (h *Hub) awaitInputs(c *client, item *queued, generation int) Session {
 	var expiry <-chan time.Time
 	if !item.expires.IsZero() {
 		timer := time.NewTimer(item.expires.Sub(h.opts.Now()))
@@ -145,20 +144,25 @@ func (h *Hub) awaitInputs(c *client, item *queued) Session {
 	for {
 		if item.expired(h.opts.Now()) {
 			h.counters.expired.Add(1)
+			h.report(c.id, item, FeedbackExpired)
 			return nil
 		}
 		h.mu.Lock()
 		s, changed := c.session, c.changed
 		ready := s != nil && c.topics[topicOf(c.id)] && !h.closed
+		purged := c.generation != generation
 		h.mu.Unlock()
-		if ready {
+		if purged {
+			h.report(c.id, item, FeedbackPurged)
+			return nil
+		}
+		// The link is looked at after the channel was taken that its return closes.
+		if ready && (c.id.Module != "" || !h.CloudCut()) {
 			return s
 		}
 		select {
 		case <-changed:
 		case <-expiry:
-			h.counters.expired.Add(1)
-			return nil
 		case <-h.done:
 			return nil
 		}

@@ -120,6 +120,23 @@ func (h *Hub) Invoke(ctx context.Context, id Identity, r MethodRequest) (MethodR
 	}
 }
 
+// InvokeFromCloud is Invoke for a caller in the cloud: the connect timeout also covers the
+// time that the link is cut.
+func (h *Hub) InvokeFromCloud(ctx context.Context, id Identity, r MethodRequest) (MethodResult, error) {
+	if err := r.check(); err != nil {
+		return MethodResult{}, err
+	}
+	if err := h.knows(id); err != nil {
+		return MethodResult{}, err
+	}
+	begun := h.opts.Now()
+	if !h.awaitCloud(ctx, r.ConnectTimeout) {
+		return MethodResult{}, fmt.Errorf("method target %s: %w", id, ErrNotConnected)
+	}
+	r.ConnectTimeout = max(r.ConnectTimeout-h.opts.Now().Sub(begun), 0)
+	return h.Invoke(ctx, id, r)
+}
+
 // awaitMethods parks a call until the target listens to methods. A target that subscribes
 // while the call waits is given SubscribeGrace to settle; the connect timeout runs on.
 func (h *Hub) awaitMethods(ctx context.Context, id Identity, limit time.Duration) (Session, error) {

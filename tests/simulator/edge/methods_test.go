@@ -134,3 +134,53 @@ func TestAParkedMethodSurvivesTheEndOfTheTargetsQueue(t *testing.T) {
 		}
 	})
 }
+
+func TestACallFromTheCloudWaitsForTheLink(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name            string
+		connect, mended time.Duration
+		after           time.Duration
+		want            error
+	}{
+		{"no time to wait", 0, time.Minute, 0, edge.ErrNotConnected},
+		{"too long", 10 * time.Second, time.Minute, 10 * time.Second, edge.ErrNotConnected},
+		{"in time", 10 * time.Second, 4 * time.Second, 4 * time.Second, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h, client := methodHub(t)
+				h.CutCloud()
+				mended := time.AfterFunc(c.mended, func() {
+					if err := h.RestoreCloud(); err != nil {
+						t.Error(err)
+					}
+				})
+				defer mended.Stop()
+				answered := make(chan struct{})
+				defer func() { <-answered }()
+				go func() {
+					defer close(answered)
+					select {
+					case call := <-client.methods:
+						h.AnswerMethod(module("m"), call.Correlation, 200, nil)
+					case <-time.After(time.Hour):
+					}
+				}()
+				begun := time.Now()
+				_, err := h.InvokeFromCloud(t.Context(), module("m"), edge.MethodRequest{Name: "x", ConnectTimeout: c.connect})
+				if !errors.Is(err, c.want) || time.Since(begun) != c.after {
+					t.Fatalf("after %v: %v", time.Since(begun), err)
+				}
+			})
+		})
+	}
+	h, _ := methodHub(t)
+	if _, err := h.InvokeFromCloud(t.Context(), module("m"), edge.MethodRequest{}); !errors.Is(err, edge.ErrInvalidMethod) {
+		t.Errorf("without a name: %v", err)
+	}
+	if _, err := h.InvokeFromCloud(t.Context(), module("x"), edge.MethodRequest{Name: "x"}); !errors.Is(err, edge.ErrUnknownIdentity) {
+		t.Errorf("of nobody: %v", err)
+	}
+}

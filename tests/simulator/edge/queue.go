@@ -63,8 +63,8 @@ func (q *queue) push(priority uint32, item queued) bool {
 	return true
 }
 
-// pop takes the next message that has not expired and says how many had.
-func (q *queue) pop(now time.Time) (item queued, expired int, ok bool) {
+// pop takes the next message that has not expired, and those that had before it.
+func (q *queue) pop(now time.Time) (item queued, expired []queued, ok bool) {
 	for i := range q.lanes {
 		l := &q.lanes[i]
 		for l.head < len(l.items) {
@@ -78,7 +78,7 @@ func (q *queue) pop(now time.Time) (item queued, expired int, ok bool) {
 			q.count--
 			q.bytes -= item.size
 			if item.expired(now) {
-				expired++
+				expired = append(expired, item)
 				continue
 			}
 			return item, expired, true

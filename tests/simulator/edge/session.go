@@ -14,7 +14,9 @@ type client struct {
 	// changed is closed and replaced whenever session or topics change.
 	changed chan struct{}
 	inputs  queue
-	pumping bool
+	// generation counts purges: what was taken from the queue before one is dropped.
+	generation int
+	pumping    bool
 }
 
 // clientOf returns the entry of an identity, making it when needed. Caller holds mu.
@@ -22,7 +24,9 @@ func (h *Hub) clientOf(id Identity) *client {
 	c, ok := h.clients[id]
 	if !ok {
 		c = &client{id: id, changed: make(chan struct{})}
-		c.inputs.limit(h.opts.QueueMessages, h.opts.QueueBytes)
+		if c.inputs.limit(h.opts.QueueMessages, h.opts.QueueBytes); id.Module == "" {
+			c.inputs.limit(maxCloudToDevice, maxCloudToDevice*maxCloudMessage)
+		}
 		h.clients[id] = c
 	}
 	return c

@@ -22,6 +22,7 @@ const maxDenied = 10000
 type token struct {
 	// raw is sr as received: the signature is over exactly that.
 	raw       string
+	policy    string
 	host      string
 	id        Identity
 	signature []byte
@@ -29,8 +30,17 @@ type token struct {
 	expires   time.Time
 }
 
-// parseToken reads "SharedAccessSignature sr=..&sig=..&se=..[&skn=..]" as the hub does.
+// parseToken reads a client's token: its audience is a device or a module.
 func parseToken(text string) (*token, error) {
+	t, err := parseSignature(text)
+	if err != nil {
+		return nil, err
+	}
+	return t, t.readAudience()
+}
+
+// parseSignature reads "SharedAccessSignature sr=..&sig=..&se=..[&skn=..]" as the hub does.
+func parseSignature(text string) (*token, error) {
 	if len(text) > maxToken {
 		return nil, fmt.Errorf("%w: token has %d bytes, at most %d are allowed", ErrUnauthorized, len(text), maxToken)
 	}
@@ -51,16 +61,13 @@ func parseToken(text string) (*token, error) {
 			return nil, fmt.Errorf("%w: malformed signature: field %s is missing", ErrUnauthorized, name)
 		}
 	}
-	t := &token{raw: fields["sr"], expiry: fields["se"]}
+	t := &token{raw: fields["sr"], expiry: fields["se"], policy: fields["skn"]}
 	seconds, err := strconv.ParseInt(t.expiry, 10, 64)
 	if err != nil || seconds < 0 {
 		return nil, fmt.Errorf("%w: malformed signature: se %q must be seconds since 1970", ErrUnauthorized, t.expiry)
 	}
 	t.expires = time.Unix(seconds, 0)
-	if err := t.readSignature(fields["sig"]); err != nil {
-		return nil, err
-	}
-	return t, t.readAudience()
+	return t, t.readSignature(fields["sig"])
 }
 
 func (t *token) readSignature(sig string) error {
@@ -147,8 +154,11 @@ func (h *Hub) Authenticate(id Identity, text string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	own, ok := h.identities[id]
-	if !ok {
+	if !ok || !h.inScope(id) {
 		return fmt.Errorf("%w: %s is not in the device's scope", ErrUnauthorized, id)
+	}
+	if own.disabled {
+		return fmt.Errorf("%w: %s is disabled", ErrUnauthorized, id)
 	}
 	signers := []*credentials{own}
 	if device := h.identities[Identity{Device: id.Device}]; device != nil {

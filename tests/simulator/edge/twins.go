@@ -103,6 +103,14 @@ func (h *Hub) saveTwin(id Identity, r *twinRecord) error {
 	return nil
 }
 
+// forgetTwin makes the identity's next twin a new one.
+func (h *Hub) forgetTwin(id Identity) error {
+	h.twins.mu.Lock()
+	defer h.twins.mu.Unlock()
+	delete(h.twins.records, id)
+	return h.saveTwin(id, &twinRecord{})
+}
+
 // Twin implements Head. With the cloud cut off it is the stored copy, or an empty twin
 // without versions.
 func (h *Hub) Twin(_ context.Context, id Identity) (json.RawMessage, error) {

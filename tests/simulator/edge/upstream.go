@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type upstream struct {
 
 	mu       sync.Mutex
 	cut      bool
+	mended   chan struct{} // closed when the link comes back; nil while it is there
 	waiting  queue
 	ring     []Upstream
 	start    int // index of the oldest message in ring
@@ -61,10 +63,10 @@ func (u *upstream) add(entries []upstreamEntry, now time.Time) error {
 			entries[i].item.message = Message{From: entries[i].item.message.From, Enqueued: now}
 		}
 		if !u.waiting.push(entries[i].priority, entries[i].item) {
-			return &Refusal{ConditionThrottled, "the store is full"}
+			return errors.Join(u.spoolEntries(entries[:i]), &Refusal{ConditionThrottled, "the store is full"})
 		}
 	}
-	return nil
+	return u.spoolEntries(entries)
 }
 
 // arrive numbers the entries, journals them and makes them visible. Caller holds mu.
@@ -127,11 +129,15 @@ func (u *upstream) restore(now time.Time) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.cut = false
+	if u.mended != nil {
+		close(u.mended)
+		u.mended = nil
+	}
 	for {
 		item, expired, ok := u.waiting.pop(now)
-		u.counters.expired.Add(uint64(expired))
+		u.counters.expired.Add(uint64(len(expired)))
 		if !ok {
-			return nil
+			return u.clearSpool()
 		}
 		if err := u.arrive([]upstreamEntry{{item: item}}); err != nil {
 			return err
@@ -141,8 +147,10 @@ func (u *upstream) restore(now time.Time) error {
 
 func (u *upstream) setCut() {
 	u.mu.Lock()
-	u.cut = true
-	u.mu.Unlock()
+	defer u.mu.Unlock()
+	if u.cut = true; u.mended == nil {
+		u.mended = make(chan struct{})
+	}
 }
 
 func (u *upstream) isCut() bool {
@@ -228,7 +236,31 @@ func (h *Hub) RestoreCloud() error {
 	if err := h.upstream.restore(h.opts.Now()); err != nil {
 		return fmt.Errorf("restore the cloud: %w", err)
 	}
+	h.wakeDevices()
 	return h.syncTwins()
+}
+
+// awaitCloud waits for the link and says whether it came within the limit.
+func (h *Hub) awaitCloud(ctx context.Context, limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		h.upstream.mu.Lock()
+		cut, mended := h.upstream.cut, h.upstream.mended
+		h.upstream.mu.Unlock()
+		if !cut {
+			return true
+		}
+		select {
+		case <-mended:
+		case <-timer.C:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-h.done:
+			return false
+		}
+	}
 }
 
 // CloudCut says whether the link to the cloud is cut.

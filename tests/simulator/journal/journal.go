@@ -83,6 +83,13 @@ func read(r io.Reader, keep int) (messages []edge.Upstream, end int64, err error
 	}
 }
 
+func newLine(source string, m *edge.Message) line {
+	return line{
+		Enqueued: m.Enqueued, Source: source, Device: m.From.Device, Module: m.From.Module, Output: m.Output,
+		Properties: m.Properties, System: m.System, Body: m.Body,
+	}
+}
+
 func (l *line) message() edge.Upstream {
 	return edge.Upstream{Sequence: l.Sequence, Source: l.Source, Message: edge.Message{
 		From:   edge.Identity{Device: l.Device, Module: l.Module},
@@ -95,12 +102,8 @@ func (f *File) Append(messages []edge.Upstream) error {
 	f.buf.Reset()
 	out := json.NewEncoder(&f.buf)
 	for i := range messages {
-		m := &messages[i].Message
-		l := line{
-			Sequence: messages[i].Sequence, Enqueued: m.Enqueued, Source: messages[i].Source,
-			Device: m.From.Device, Module: m.From.Module, Output: m.Output,
-			Properties: m.Properties, System: m.System, Body: m.Body,
-		}
+		l := newLine(messages[i].Source, &messages[i].Message)
+		l.Sequence = messages[i].Sequence
 		if err := out.Encode(&l); err != nil {
 			return fmt.Errorf("encode message %d: %w", l.Sequence, err)
 		}

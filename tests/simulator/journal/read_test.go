@@ -24,3 +24,17 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func FuzzReadQueue(f *testing.F) {
+	f.Add([]byte("{\"priority\":1,\"body\":\"YQ==\"}\n{\"expires\":\"2026-01-01T00:00:00Z\"}\n{\"pri"))
+	f.Add([]byte("{\"priority\":-1}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		messages, end, err := readQueue(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		if lines := bytes.Count(data[:end], []byte("\n")); lines != len(messages) {
+			t.Fatalf("%d messages of %d lines", len(messages), lines)
+		}
+	})
+}

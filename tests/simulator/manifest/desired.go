@@ -77,7 +77,32 @@ func readModule(name string, entry node) (Module, error) {
 		return Module{}, err
 	}
 	module.Env, err = environment(entry)
-	return module, err
+	if err != nil {
+		return Module{}, err
+	}
+	return module, module.containerEnvironment(settings.path)
+}
+
+// containerEnvironment adds createOptions.Env, whose entries are NAME=value; those of env
+// have precedence, as on a device.
+func (m *Module) containerEnvironment(path string) error {
+	var options struct {
+		Env []string `json:"Env"`
+	}
+	if err := json.Unmarshal(m.CreateOptions, &options); err != nil {
+		return fmt.Errorf("%w: %s.createOptions.Env must be a list of strings: %w", ErrInvalid, path, err)
+	}
+	for _, entry := range options.Env {
+		name, value, ok := strings.Cut(entry, "=")
+		if _, given := m.Env[name]; !ok || given {
+			continue
+		}
+		if m.Env == nil {
+			m.Env = map[string]string{}
+		}
+		m.Env[name] = value
+	}
+	return nil
 }
 
 // createOptions returns the object, from an object or from a string that may be cut into

@@ -35,7 +35,8 @@ type Module struct {
 	Name, Type, Status, RestartPolicy, Image string
 	// CreateOptions is the object, wherever it was an object or cut strings.
 	CreateOptions json.RawMessage
-	Env           map[string]string
+	// Env is env, and what createOptions.Env has besides.
+	Env map[string]string
 }
 
 // Route is one route of $edgeHub.
@@ -46,38 +47,58 @@ type Route struct {
 	TimeToLiveSeconds uint32
 }
 
-// Read reads a manifest file. expand returns the value of a placeholder such as
-// MODULES.causeway or EDGE_RUNTIME_VERSION, and whether there is one; it may be nil.
-func Read(path string, expand func(name string) (string, bool)) (*Manifest, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read deployment: %w", err)
+// Read reads a manifest file, and layers to lie over it, the lowest first. expand returns
+// the value of a placeholder such as MODULES.causeway or EDGE_RUNTIME_VERSION, and whether
+// there is one; it may be nil.
+func Read(path string, expand func(name string) (string, bool), layers ...string) (*Manifest, error) {
+	properties := map[string]node{}
+	for _, path := range append([]string{path}, layers...) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("read deployment: %w", err)
+		}
+		if err := lay(properties, data, expand); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
-	m, err := Parse(data, expand)
+	m, err := build(properties)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", strings.Join(append([]string{path}, layers...), " with "), err)
 	}
 	return m, nil
 }
 
-// Parse reads a manifest, see Read.
-func Parse(data []byte, expand func(name string) (string, bool)) (*Manifest, error) {
+// Parse reads a manifest, and layers to lie over it, see Read.
+func Parse(data []byte, expand func(name string) (string, bool), layers ...[]byte) (*Manifest, error) {
+	properties := map[string]node{}
+	for _, data := range append([][]byte{data}, layers...) {
+		if err := lay(properties, data, expand); err != nil {
+			return nil, err
+		}
+	}
+	return build(properties)
+}
+
+// lay puts a manifest over the desired properties of those below it.
+func lay(below map[string]node, data []byte, expand func(string) (string, bool)) error {
 	if len(data) > maxManifest {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrInvalid, len(data), maxManifest)
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrInvalid, len(data), maxManifest)
 	}
 	root, err := decode(data)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	content, path, err := contentOf(root)
+	content, err := contentOf(root)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	expandStrings(content.value, expand)
-	properties, err := moduleProperties(content, path)
-	if err != nil {
-		return nil, err
-	}
+	return layModules(below, content)
+}
+
+// build reads the agent's and the hub's properties; the others are the modules' own.
+func build(properties map[string]node) (*Manifest, error) {
+	var err error
 	m := &Manifest{TimeToLiveSeconds: -1, Desired: map[string]json.RawMessage{}}
 	for name, desired := range properties {
 		switch name {
@@ -98,45 +119,46 @@ func Parse(data []byte, expand func(name string) (string, bool)) (*Manifest, err
 }
 
 // contentOf finds modulesContent, also under its old name and inside content.
-func contentOf(root node) (content node, path string, err error) {
+func contentOf(root node) (node, error) {
 	if inner, ok := root.child("content"); ok {
 		root = inner
 	}
 	for _, name := range []string{"modulesContent", "moduleContent"} {
 		if inner, ok := root.child(name); ok {
-			if err := inner.object(); err != nil {
-				return node{}, "", err
-			}
-			return inner, inner.path, nil
+			return inner, inner.object()
 		}
 	}
-	return node{}, "", fmt.Errorf("%w: %s has neither modulesContent nor moduleContent", ErrInvalid, root.path)
+	return node{}, fmt.Errorf("%w: %s has neither modulesContent nor moduleContent", ErrInvalid, root.path)
 }
 
-// moduleProperties returns each module's desired properties, with dotted keys merged.
-func moduleProperties(content node, path string) (map[string]node, error) {
-	found := map[string]node{}
+// layModules adds each module's desired properties to what lies below.
+func layModules(below map[string]node, content node) error {
 	for _, name := range content.keys() {
 		module, _ := content.child(name)
 		if err := module.object(); err != nil {
-			return nil, err
+			return err
 		}
-		desired, given, err := desiredOf(module)
+		desired, given, err := desiredOf(below[name], module)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if given {
-			found[name] = node{path: path + "." + name + ".properties.desired", value: desired}
+			below[name] = node{path: module.path + ".properties.desired", value: desired}
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // desiredOf gathers properties.desired, {"properties":{"desired":..}} and the layered form
-// properties.desired.a.b.
-func desiredOf(module node) (map[string]any, bool, error) {
-	desired, given := map[string]any{}, false
-	for _, key := range module.keys() {
+// properties.desired.a.b. The first two take the place of what lies below, the dotted form
+// changes a part of it.
+func desiredOf(below, module node) (map[string]any, bool, error) {
+	desired, _ := below.value.(map[string]any)
+	if desired == nil {
+		desired = map[string]any{}
+	}
+	given, whole := false, false
+	for _, key := range module.keys() { // in order: those that replace come first
 		value, _ := module.child(key)
 		switch {
 		case key == "properties":
@@ -159,20 +181,23 @@ func desiredOf(module node) (map[string]any, bool, error) {
 		if err := value.object(); err != nil {
 			return nil, false, err
 		}
+		if !whole {
+			desired, whole = map[string]any{}, true
+		}
 		given = true
 		overlay(desired, value.value.(map[string]any))
 	}
 	return desired, given, nil
 }
 
-// put sets a value below the steps of a dotted key; objects merge.
+// put sets the value at the steps of a dotted key, in place of what is there.
 func put(doc map[string]any, steps []string, value node) error {
 	for i, step := range steps {
 		if step == "" {
 			return fmt.Errorf("%w: %s has an empty name between dots", ErrInvalid, value.path)
 		}
 		if i == len(steps)-1 {
-			overlay(doc, map[string]any{step: value.value})
+			doc[step] = value.value
 			return nil
 		}
 		inner, ok := doc[step].(map[string]any)

@@ -99,6 +99,7 @@ func TestErrorsNameThePath(t *testing.T) {
 		{"a module without an image", agent(`{"type":"docker","status":"running","restartPolicy":"always","settings":{}}`), "modules.m.settings.image"},
 		{"an unknown policy", agent(`{"type":"docker","status":"running","restartPolicy":"x","settings":{"image":"i"}}`), "modules.m.restartPolicy"},
 		{"broken createOptions", agent(`{"type":"docker","status":"running","restartPolicy":"always","settings":{"image":"i","createOptions":"{"}}`), "modules.m.settings.createOptions"},
+		{"an Env that is no list", agent(`{"type":"docker","status":"running","restartPolicy":"always","settings":{"image":"i","createOptions":{"Env":"A=b"}}}`), "settings.createOptions.Env"},
 		{"a variable without value", agent(`{"type":"docker","status":"running","restartPolicy":"always","settings":{"image":"i"},"env":{"A":{}}}`), "modules.m.env.A.value"},
 		{"a priority over 9", hub(`{"routes":{"r":{"route":"x","priority":10}}}`), "properties.desired.routes.r.priority"},
 		{"an unknown schema", hub(`{"schemaVersion":"1.4"}`), "properties.desired.schemaVersion"},

@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
+	"github.com/causeway-iot/causeway/tests/simulator/inject"
 )
 
 // deploy makes identities known, sets routes, and sets the twins that the manifest
@@ -17,6 +19,13 @@ func (e *Edge) deploy(ctx context.Context) error {
 	for _, name := range e.opts.Modules {
 		if err := e.addModule(name); err != nil {
 			return err
+		}
+	}
+	if len(e.opts.Inputs) > 0 {
+		for _, name := range []string{inject.Target, inject.Source} {
+			if err := e.addModule(name); err != nil {
+				return err
+			}
 		}
 	}
 	for leaf, key := range e.opts.Leaves {
@@ -80,8 +89,13 @@ func (e *Edge) deployTwins(ctx context.Context) error {
 }
 
 // Env returns the environment by which a module finds the simulator, in the style
-// "workload" (as on a device) or "connectionstring" (as in iotedgehubdev).
+// "workload" (as on a device) or "connectionstring" (as in iotedgehubdev). With a slash
+// behind the name it is a leaf device's, whatever the style: its connection string through
+// this gateway.
 func (e *Edge) Env(module, style string) (map[string]string, error) {
+	if device, leaf := strings.CutSuffix(module, "/"); leaf {
+		return e.leafEnv(device)
+	}
 	k, err := e.hub.Known(edge.Identity{Device: e.hub.Device(), Module: module})
 	if err != nil {
 		return nil, fmt.Errorf("environment: %w", err)
@@ -106,6 +120,19 @@ func (e *Edge) Env(module, style string) (map[string]string, error) {
 		}, nil
 	}
 	return nil, fmt.Errorf("environment: style %q must be %s or %s", style, StyleWorkload, StyleConnectionString)
+}
+
+// leafEnv has the variable that the samples of the device SDKs read.
+func (e *Edge) leafEnv(device string) (map[string]string, error) {
+	k, err := e.hub.Known(edge.Identity{Device: device})
+	if err != nil {
+		return nil, fmt.Errorf("environment: %w", err)
+	}
+	return map[string]string{
+		"IOTHUB_DEVICE_CONNECTION_STRING": "HostName=" + e.hub.IoTHub() + ";DeviceId=" + k.Device +
+			";SharedAccessKey=" + k.Key + ";GatewayHostName=" + e.Gateway(),
+		"NODE_EXTRA_CA_CERTS": e.CAFile(),
+	}, nil
 }
 
 // The styles of Env.

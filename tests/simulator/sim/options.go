@@ -38,12 +38,23 @@ type Options struct {
 	Modules []string
 	// Leaves are leaf devices with their keys; an empty key is made up.
 	Leaves map[string]string
-	// Journal is a file that records upstream messages, see package journal; empty for none.
+	// Journal is a file that records upstream messages, and with .queue behind its name
+	// what waits for the cloud, see package journal; empty for none.
 	Journal string
 	// Hub scales limits and times; its names, Keep and Journal are set by Start.
 	Hub edge.Options
 	// IdleTimeout and CloseGrace are the AMQP head's; zero for the real hub's.
 	IdleTimeout, CloseGrace time.Duration
+
+	// Service is the listening address of the service side's REST API over HTTPS, and of
+	// calls from module to module (default "127.0.0.1:0"); SDKs need port 443. ServiceAMQP
+	// is that of the service side's AMQP, by which SDKs send to devices; they need 5671.
+	Service, ServiceAMQP string
+	// Inputs puts the simulator in single-module mode: a module called target has these
+	// inputs, and POST /api/v1/messages on Inject (default "127.0.0.1:0"), a loopback
+	// address, puts messages before them. See package inject.
+	Inputs []string
+	Inject string
 }
 
 const anyPort = "127.0.0.1:0"
@@ -73,5 +84,5 @@ func (o *Options) check() error {
 	if _, _, err := net.SplitHostPort(o.Gateway); err == nil {
 		return errors.New("gateway must be a host name without a port")
 	}
-	return nil
+	return o.checkCloudSide()
 }

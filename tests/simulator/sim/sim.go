@@ -45,6 +45,9 @@ type Edge struct {
 	closers   []func() error
 	closeOnce sync.Once
 	closeErr  error
+
+	service serviceAddresses
+	inject  string // URL
 }
 
 // Start starts a simulator. ctx bounds the start only; Close ends it.
@@ -56,6 +59,7 @@ func Start(ctx context.Context, opts Options) (*Edge, error) {
 	steps := []func(context.Context) error{
 		e.openState, e.openHub, e.deploy, e.openWorkload, e.openHeads, e.openControl,
 	}
+	steps = append(steps, e.openService, e.openInject)
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("start simulator: %w", err), e.Close())
@@ -116,6 +120,7 @@ func (e *Edge) certify() error {
 	if e.opts.Gateway != "localhost" {
 		names = append(names, e.opts.Gateway)
 	}
+	names = append(names, e.serviceNames()...)
 	issued, err := e.authority.Issue(pki.Request{CommonName: e.opts.Gateway, Names: names})
 	if err != nil {
 		return err
@@ -142,6 +147,8 @@ func (e *Edge) openHub(context.Context) error {
 		options.Device = e.opts.Device
 	}
 	var old []edge.Upstream
+	var waiting []edge.Waiting
+	options.Spool = nil
 	if e.opts.Journal != "" {
 		file, messages, err := journal.Open(e.opts.Journal, max(options.KeepMessages, 100_000))
 		if err != nil {
@@ -149,6 +156,12 @@ func (e *Edge) openHub(context.Context) error {
 		}
 		e.onClose(file.Close)
 		options.Journal, old = file, messages
+		queue, left, err := journal.OpenQueue(e.opts.Journal + journal.QueueSuffix)
+		if err != nil {
+			return err
+		}
+		e.onClose(queue.Close)
+		options.Spool, waiting = queue, left
 	}
 	hub, err := edge.New(options)
 	if err != nil {
@@ -157,7 +170,7 @@ func (e *Edge) openHub(context.Context) error {
 	hub.Replay(old)
 	e.hub = hub
 	e.onClose(func() error { hub.Close(); return nil })
-	return nil
+	return hub.Requeue(waiting)
 }
 
 func (e *Edge) openWorkload(ctx context.Context) error {
