@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/causeway-iot/causeway/modules/causeway/codec"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/cli"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/plugin"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/plugin/kind"
@@ -46,7 +47,8 @@ func open(ctx context.Context, engines *kind.Engines, which, path string) (*kind
 	case which == "exproto":
 		return nil, errors.New("a handler of ExProto can be tried in a gateway only: it connects back")
 	case !slices.Contains(kind.Programs(), which):
-		return nil, fmt.Errorf("%q is neither a built-in codec nor a file that ends in .yaml, .json, .js or .wasm", path)
+		return nil, fmt.Errorf("%w: %q is neither built in nor a file that ends in .yaml, .json, .js or .wasm",
+			codec.ErrUnknownCodec, path)
 	}
 	info, err := os.Stat(path)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 // Loader reads codecs that are not built in.
 type Loader interface {
 	// Load reads the plugin that the spec names: a path, whose ending tells the kind, or
-	// kind:path. The error says what is wrong with it.
+	// kind:path. The error says what is wrong with it, and wraps codec.ErrUnknownCodec
+	// where the spec names none.
 	Load(ctx context.Context, spec string) (*Plugin, error)
 }
 
@@ -75,6 +76,9 @@ func (c *call) plugin(spec string) (*Plugin, error) {
 		return nil, usagef("unknown codec %q, built in are %v", spec, c.opts.Registry.Names())
 	}
 	p, err := c.opts.Loader.Load(c.ctx, spec)
+	if errors.Is(err, codec.ErrUnknownCodec) {
+		return nil, usagef("%v, built in are %v", err, c.opts.Registry.Names())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", spec, err)
 	}
