@@ -48,15 +48,32 @@ func (p *Profile) inUse() *Edition {
 	return p.edition.Load()
 }
 
+// join makes the caller a user of the edition of new links. Who has exchanged an edition
+// and then sees no users may close it: none comes any more.
+func (p *Profile) join() *Edition {
+	for {
+		e := p.inUse()
+		e.users.Add(1)
+		if p.inUse() == e {
+			return e
+		}
+		e.users.Add(-1) // exchanged meanwhile, and perhaps closed
+	}
+}
+
 // engage begins a dialogue.
 func (s *Session) engage() (e *engagement, err error) {
 	defer recovered(&err)
-	edition := s.profile.inUse()
+	edition := s.profile.join()
+	defer func() {
+		if e == nil {
+			edition.users.Add(-1)
+		}
+	}()
 	d, err := edition.codec.Begin(s.link.Peer())
 	if err != nil {
 		return nil, fmt.Errorf("begin %s dialogue: %w", s.profile.CodecName, err)
 	}
-	edition.users.Add(1)
 	e = &engagement{edition: edition, dialogue: d}
 	e.framer, _ = d.(codec.Framer)
 	e.commander, _ = d.(codec.Commander)
