@@ -96,6 +96,10 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 microbench: ## every Go benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PATTERNS)
 
+.PHONY: hostile
+hostile: ## the throughput of a listener beside codecs that loop, flood, crash and hang; it has to stay within 10 %
+	go test -run '^$$' -bench HostileCodecs -benchtime 5x ./modules/causeway/internal/gateway
+
 # The programs of the comparison. Benthos has a module of its own, which is in no workspace; the Node gateway is
 # left out, and named, where there is no npm.
 .PHONY: bench-programs

@@ -22,7 +22,7 @@ const patience = 10 * time.Second
 
 // environment describes a gateway whose hub is nowhere: everything here has to
 // work without one.
-func environment(t *testing.T) config.Environment {
+func environment(t testing.TB) config.Environment {
 	t.Helper()
 	return config.Environment{
 		DataDir: t.TempDir(), Shutdown: time.Second, TokenTTL: time.Hour, LogLevel: "info", HubQueueBytes: 4 << 20,
@@ -34,7 +34,7 @@ func environment(t *testing.T) config.Environment {
 	}
 }
 
-func newGateway(t *testing.T, env config.Environment) *Gateway {
+func newGateway(t testing.TB, env config.Environment) *Gateway {
 	t.Helper()
 	level, err := observe.NewLevel("info")
 	if err != nil {
@@ -55,7 +55,7 @@ func newGateway(t *testing.T, env config.Environment) *Gateway {
 
 // run runs the gateway until the returned function is called. It has restored what
 // was kept when run returns: it has tried the hub then, which is nowhere.
-func run(t *testing.T, g *Gateway) (stop func()) {
+func run(t testing.TB, g *Gateway) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -70,7 +70,7 @@ func run(t *testing.T, g *Gateway) (stop func()) {
 }
 
 // eventually polls a condition until it holds.
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -93,7 +93,7 @@ func bootFile(t *testing.T, env *config.Environment, document string) {
 }
 
 // dial connects to a listener, once it is open.
-func dial(t *testing.T, g *Gateway, name string) net.Conn {
+func dial(t testing.TB, g *Gateway, name string) net.Conn {
 	t.Helper()
 	var network, addr string
 	eventually(t, "listener "+name+" is open", func() bool {
