@@ -53,7 +53,8 @@ func open(ctx context.Context, engines *kind.Engines, which, path string) (*kind
 		return nil, fmt.Errorf("read plugin: %w", err)
 	}
 	if info.Size() > plugin.MaxBytes {
-		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are allowed", plugin.ErrTooLarge, path, info.Size(), plugin.MaxBytes)
+		return nil, fmt.Errorf("%w: %s has %d bytes, at most %d are allowed",
+			plugin.ErrTooLarge, path, info.Size(), plugin.MaxBytes)
 	}
 	program, err := os.ReadFile(path)
 	if err != nil {

@@ -48,6 +48,7 @@ func (l *latencies) p99(i int) float64 {
 func healthyDevice(
 	b *testing.B, conn net.Conn, number int, quit <-chan struct{}, harm *atomic.Bool, acked *atomic.Int64, waits *latencies,
 ) {
+	b.Helper()
 	tick := time.NewTicker(time.Second / healthyRate)
 	defer tick.Stop()
 	answers := bufio.NewScanner(conn)
@@ -81,7 +82,10 @@ func healthyDevice(
 }
 
 // hostileDevice does one harm again and again while it may: the codec costs it each link.
-func hostileDevice(b *testing.B, addr net.Addr, word string, quit <-chan struct{}, may *atomic.Bool, attacks *atomic.Int64) {
+func hostileDevice(
+	b *testing.B, addr net.Addr, word string, quit <-chan struct{}, may *atomic.Bool, attacks *atomic.Int64,
+) {
+	b.Helper()
 	idle := time.NewTicker(10 * time.Millisecond)
 	defer idle.Stop()
 	for {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,8 @@ func run(ctx context.Context, s settings) error {
 			return fmt.Errorf("measure %s: %w", list[i].Name, err)
 		}
 	}
-	text := table(list, fmt.Sprintf("%s, on %d cores of %s", time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), processor()))
+	day := time.Now().UTC().Format(time.DateOnly)
+	text := table(list, fmt.Sprintf("%s, on %d cores of %s", day, runtime.NumCPU(), processor()))
 	fmt.Fprint(os.Stdout, text)
 	if s.page == "" {
 		return nil
@@ -96,7 +98,8 @@ func (s settings) measure(ctx context.Context, f *figure) error {
 		if err := registry.Add(native, acme.New); err != nil {
 			return err
 		}
-		if code := cli.Run(ctx, args, cli.Options{Registry: registry, Stdin: os.Stdin, Stdout: &out, Stderr: os.Stderr}); code != 0 {
+		o := cli.Options{Registry: registry, Stdin: os.Stdin, Stdout: &out, Stderr: os.Stderr}
+		if code := cli.Run(ctx, args, o); code != 0 {
 			return fmt.Errorf("exit code %d", code)
 		}
 	} else {
@@ -136,7 +139,7 @@ func splice(page []byte, table string) ([]byte, error) {
 	if !found || !closed {
 		return nil, errMarks
 	}
-	return bytes.Join([][]byte{before, []byte(opening), []byte("\n"), []byte(table), []byte("\n"), []byte(closing), after}, nil), nil
+	return slices.Concat(before, []byte(opening+"\n"+table+"\n"+closing), after), nil
 }
 
 // processor is the model of the machine's processor, where the system tells.
