@@ -10,8 +10,9 @@ import (
 
 // Edition is one of the codecs that a profile uses one after the other.
 type Edition struct {
-	codec codec.Codec
-	users atomic.Int64
+	codec  codec.Codec
+	insist bool // links that cannot go over to it are closed
+	users  atomic.Int64
 }
 
 // Users is how many links have a dialogue of it.
@@ -32,11 +33,12 @@ type engagement struct {
 // A link at work goes over to it between two frames, once no command waits for an
 // answer: another dialogue begins for it, and where the device has logged in, that one is
 // told so by Resume. Where it cannot be told, the link keeps its dialogue until it ends.
-// Nothing that was received is decoded twice or left out. It returns what was in use
-// before, which must be kept in service until it has no users.
-func (p *Profile) Swap(c codec.Codec) (before *Edition) {
+// With insist such a link is closed instead, in good order. Nothing that was received is
+// decoded twice or left out. It returns what was in use before, which must be kept in
+// service until it has no users.
+func (p *Profile) Swap(c codec.Codec, insist bool) (before *Edition) {
 	p.inUse() // there is one before
-	return p.edition.Swap(&Edition{codec: c})
+	return p.edition.Swap(&Edition{codec: c, insist: insist})
 }
 
 // inUse is the edition of new links.
@@ -103,8 +105,11 @@ func (s *Session) renew() {
 			s.release(e)
 		}
 		s.engaged.Store(&stay)
-		if !errors.Is(err, errors.ErrUnsupported) {
+		switch {
+		case !errors.Is(err, errors.ErrUnsupported):
 			s.report(Fault{Kind: kindOf(err), Err: fmt.Errorf("go over to another codec: %w", err)})
+		case stay.tried.insist:
+			s.acks.finish("codec-exchanged")
 		}
 	case s.over, s.pending.busy(): // meanwhile; a command's answer is for the dialogue that sent it
 		s.release(e)

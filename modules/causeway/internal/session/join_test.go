@@ -50,7 +50,7 @@ func TestALinkThatComesDuringAnExchangeDoesNotBeginWithACodecThatIsClosed(t *tes
 		})
 	}
 	for range exchanges {
-		if before := p.Swap(&closing{late: &late}); before.Users() == 0 {
+		if before := p.Swap(&closing{late: &late}, false); before.Users() == 0 {
 			before.codec.(*closing).closed.Store(true)
 		}
 		runtime.Gosched()
