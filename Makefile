@@ -96,6 +96,28 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 microbench: ## every Go benchmark, with allocations
 	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PATTERNS)
 
+# One protocol in every kind, and the modules of the kits for which there is a compiler.
+ACME  := modules/causeway/internal/plugin
+KITS  := modules/causeway/kits
+.PHONY: codec-bench
+codec-bench: ## codec bench for acme built in, as layout, wasm, js and rpc; writes the table of docs/codecs/README.md
+	go build $(GOFLAGS_BUILD) -o $(BIN)/causeway ./modules/causeway
+	go build -trimpath -o $(BIN)/acme ./$(ACME)/acme/cmd/acme
+	cd $(KITS)/go/acme && GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -ldflags "-s -w" -o $(BIN)/acme-go.wasm .
+	wasm=("wasm, from Go=$(BIN)/acme-go.wasm"); \
+	if command -v clang wasm-ld >/dev/null; then \
+		(cd $(KITS)/c && clang --target=wasm32 -O2 -Wno-unused-function -nostdlib -mbulk-memory -Wl,--no-entry \
+			-Wl,-z,stack-size=16384 -o $(BIN)/acme-c.wasm acme.c); \
+		wasm=("wasm, from C=$(BIN)/acme-c.wasm" "$${wasm[@]}"); \
+	fi; \
+	coproc $(BIN)/acme; read -r address <&"$${COPROC[0]}"; trap "kill $$COPROC_PID" EXIT; \
+	go run ./$(ACME)/acme/cmd/figures -causeway $(BIN)/causeway -page docs/codecs/README.md -input $(ACME)/acme/testdata/data.txtar \
+		"layout=$(ACME)/layout/testdata/acme.yaml" "$${wasm[@]}" "js=$(ACME)/js/testdata/acme.js" "rpc, a process in Go=rpc:$$address"
+
+.PHONY: hostile
+hostile: ## the throughput of a listener beside codecs that loop, flood, crash and hang; it has to stay within 10 %
+	go test -run '^$$' -bench HostileCodecs -benchtime 5x ./modules/causeway/internal/gateway
+
 # The programs of the comparison. Benthos has a module of its own, which is in no workspace; the Node gateway is
 # left out, and named, where there is no npm.
 .PHONY: bench-programs

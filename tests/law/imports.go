@@ -29,7 +29,9 @@ var directions = []struct {
 	{causeway + "/codecs/codecs.go", []string{causeway + "/codec", causeway + "/codecs"}},
 	{causeway + "/codecs", leaves[:1]},
 	{rooms + "/plugin/rpc", []string{causeway + "/codec", causeway + "/kits/rpc/codecv1"}},
-	{rooms + "/plugin/acme/cmd", []string{rooms + "/plugin/acme", causeway + "/kits/rpc"}},
+	{rooms + "/plugin/acme/cmd", []string{
+		rooms + "/plugin/acme", causeway + "/kits/rpc", causeway + "/codec", rooms + "/cli",
+	}},
 	{rooms + "/plugin/exproto", []string{causeway + "/codec", rooms + "/plugin/rpc"}},
 	{rooms + "/plugin/kind", []string{causeway + "/codec", rooms + "/plugin", rooms + "/frame"}},
 	{rooms + "/plugin", leaves[:1]},

@@ -81,6 +81,9 @@ func (s *Simulator) Start() {
 	}
 }
 
+// Control is the URL of its control API, as its commands find it in CAUSEWAY_SIMULATOR.
+func (s *Simulator) Control() string { return s.control }
+
 // Call makes a request of the control API; any status is returned.
 func (s *Simulator) Call(method, path string, body any) (int, []byte) {
 	s.t.Helper()

@@ -81,7 +81,7 @@ func codecCommands() []command {
 	return []command{
 		{"codec list", "", "the names of the built-in codecs", list},
 		{"codec test", "-codec NAME [-update] [case.txtar | folder ...]", "play case files, and a plugin's examples", test},
-		{"codec bench", "-codec NAME [-seconds N] [case.txtar | input...]", "measure decoding", bench},
+		{"codec bench", "-codec NAME [-seconds N] [@case.txtar | input...]", "measure decoding", bench},
 		{"codec new", "KIND NAME", "begin a codec: files with an example that passes", create},
 	}
 }

@@ -130,6 +130,9 @@ type Codec struct {
 	SHA256 string `json:"sha256,omitempty"`
 	// Settings is a JSON object in canonical form, set exactly for the last two.
 	Settings json.RawMessage `json:"settings,omitempty"`
+	// Exchange is "keep" or "close": what becomes of a link that cannot go over to a new
+	// version of it.
+	Exchange string `json:"exchange"`
 }
 
 // Remote tells whether the codec is another process.

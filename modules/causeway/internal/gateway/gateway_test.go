@@ -22,10 +22,10 @@ const patience = 10 * time.Second
 
 // environment describes a gateway whose hub is nowhere: everything here has to
 // work without one.
-func environment(t *testing.T) config.Environment {
-	t.Helper()
+func environment(tb testing.TB) config.Environment {
+	tb.Helper()
 	return config.Environment{
-		DataDir: t.TempDir(), Shutdown: time.Second, TokenTTL: time.Hour, LogLevel: "info", HubQueueBytes: 4 << 20,
+		DataDir: tb.TempDir(), Shutdown: time.Second, TokenTTL: time.Hour, LogLevel: "info", HubQueueBytes: 4 << 20,
 		Hub: config.HubEnvironment{
 			Style: config.StyleConnectionString,
 			ConnectionString: "HostName=h.example;GatewayHostName=127.0.0.1:1;DeviceId=d;ModuleId=m;" +
@@ -34,50 +34,50 @@ func environment(t *testing.T) config.Environment {
 	}
 }
 
-func newGateway(t *testing.T, env config.Environment) *Gateway {
-	t.Helper()
+func newGateway(tb testing.TB, env config.Environment) *Gateway {
+	tb.Helper()
 	level, err := observe.NewLevel("info")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	registry, err := codecs.All()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	g, err := New(Options{
 		Environment: env, Version: "1.2.3", Log: observe.NewLogger(io.Discard, level), Level: level, Registry: registry,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return g
 }
 
 // run runs the gateway until the returned function is called. It has restored what
 // was kept when run returns: it has tried the hub then, which is nowhere.
-func run(t *testing.T, g *Gateway) (stop func()) {
-	t.Helper()
+func run(tb testing.TB, g *Gateway) (stop func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	eventually(t, "the gateway runs", func() bool { return g.observers.connectionError() != "" })
+	eventually(tb, "the gateway runs", func() bool { return g.observers.connectionError() != "" })
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("run: %v", err)
+			tb.Errorf("run: %v", err)
 		}
 	}
 }
 
 // eventually polls a condition until it holds.
-func eventually(t *testing.T, what string, condition func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, condition func() bool) {
+	tb.Helper()
 	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
+			tb.Fatalf("not within %v: %s", patience, what)
 		}
 		<-tick.C
 	}
@@ -93,10 +93,10 @@ func bootFile(t *testing.T, env *config.Environment, document string) {
 }
 
 // dial connects to a listener, once it is open.
-func dial(t *testing.T, g *Gateway, name string) net.Conn {
-	t.Helper()
+func dial(tb testing.TB, g *Gateway, name string) net.Conn {
+	tb.Helper()
 	var network, addr string
-	eventually(t, "listener "+name+" is open", func() bool {
+	eventually(tb, "listener "+name+" is open", func() bool {
 		l := g.running()[name]
 		if l == nil {
 			return false
@@ -107,9 +107,9 @@ func dial(t *testing.T, g *Gateway, name string) net.Conn {
 	})
 	conn, err := net.Dial(network, addr)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
+	tb.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
 

@@ -204,7 +204,7 @@ func (l *listener) exchange(d door) *session.Edition {
 	l.loaded = d.loaded
 	l.mu.Unlock()
 	l.observer.version.Store(d.observer.version.Load())
-	return l.profile.Swap(d.profile.Codec)
+	return l.profile.Swap(d.profile.Codec, d.loaded.insists())
 }
 
 // resting is how many of its links rest.

@@ -59,6 +59,9 @@ func (l *loaded) version() string {
 	return l.program.SHA256[:digits]
 }
 
+// insists tells whether links that cannot go over to it are closed.
+func (l *loaded) insists() bool { return l != nil && l.config.Exchange == "close" }
+
 // plugins are the codecs that are not built in: those in force, and those that were
 // exchanged and still have links.
 type plugins struct {

@@ -350,3 +350,15 @@ func TestNothingIsAppliedOnceTheGatewayIsDown(t *testing.T) {
 		t.Errorf("%d listeners run", n)
 	}
 }
+
+func TestWhetherLinksThatCannotGoOverAreClosedIsSaidInTheTwin(t *testing.T) {
+	for setting, want := range map[string]bool{"": false, `,"exchange":"keep"`: false, `,"exchange":"close"`: true} {
+		g := newGateway(t, environment(t))
+		stop := run(t, g)
+		g.applyDesired(scripted(1, `{"kind":"js","source":"file://`+source(t, answering("one"))+`"`+setting+`}`), 1)
+		if got := g.plugins.current()["acme"].insists(); got != want {
+			t.Errorf("with %q: %v, status %+v", setting, got, status(g))
+		}
+		stop()
+	}
+}

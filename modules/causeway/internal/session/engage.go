@@ -10,8 +10,9 @@ import (
 
 // Edition is one of the codecs that a profile uses one after the other.
 type Edition struct {
-	codec codec.Codec
-	users atomic.Int64
+	codec  codec.Codec
+	insist bool // links that cannot go over to it are closed
+	users  atomic.Int64
 }
 
 // Users is how many links have a dialogue of it.
@@ -32,11 +33,12 @@ type engagement struct {
 // A link at work goes over to it between two frames, once no command waits for an
 // answer: another dialogue begins for it, and where the device has logged in, that one is
 // told so by Resume. Where it cannot be told, the link keeps its dialogue until it ends.
-// Nothing that was received is decoded twice or left out. It returns what was in use
-// before, which must be kept in service until it has no users.
-func (p *Profile) Swap(c codec.Codec) (before *Edition) {
+// With insist such a link is closed instead, in good order. Nothing that was received is
+// decoded twice or left out. It returns what was in use before, which must be kept in
+// service until it has no users.
+func (p *Profile) Swap(c codec.Codec, insist bool) (before *Edition) {
 	p.inUse() // there is one before
-	return p.edition.Swap(&Edition{codec: c})
+	return p.edition.Swap(&Edition{codec: c, insist: insist})
 }
 
 // Current is the codec that new links begin with, for decoding without a link. It is
@@ -52,9 +54,23 @@ func (p *Profile) inUse() *Edition {
 	return p.edition.Load()
 }
 
-// engage begins a dialogue of the edition that is in use.
+// join makes the caller a user of the edition of new links. Who has exchanged an edition
+// and then sees no users may close it: none comes any more.
+func (p *Profile) join() *Edition {
+	for {
+		e := p.inUse()
+		e.users.Add(1)
+		if p.inUse() == e {
+			return e
+		}
+		e.users.Add(-1) // exchanged meanwhile, and perhaps closed
+	}
+}
+
+// engage begins a dialogue of the edition that is in use. It is returned with an error
+// too, for its edition.
 func (s *Session) engage() (e *engagement, err error) {
-	e = &engagement{edition: s.profile.occupy()}
+	e = &engagement{edition: s.profile.join()}
 	defer func() {
 		if err != nil {
 			e.edition.users.Add(-1)
@@ -71,18 +87,6 @@ func (s *Session) engage() (e *engagement, err error) {
 	e.ticker, _ = d.(codec.Ticker)
 	e.splitter, _ = d.(codec.Splitter)
 	return e, nil
-}
-
-// occupy counts a user of the edition in use, before it may be taken out of service.
-func (p *Profile) occupy() *Edition {
-	for {
-		e := p.inUse()
-		e.users.Add(1)
-		if p.inUse() == e {
-			return e
-		}
-		e.users.Add(-1)
-	}
 }
 
 // renew goes over to the codec that the profile uses by now. It is called between two
@@ -107,8 +111,11 @@ func (s *Session) renew() {
 		stay := *old
 		stay.tried = e.edition
 		s.engaged.Store(&stay)
-		if !errors.Is(err, errors.ErrUnsupported) {
+		switch {
+		case !errors.Is(err, errors.ErrUnsupported):
 			s.report(Fault{Kind: kindOf(err), Err: fmt.Errorf("go over to another codec: %w", err)})
+		case stay.tried.insist:
+			s.acks.finish("codec-exchanged")
 		}
 	case s.over, s.pending.busy(): // meanwhile; a command's answer is for the dialogue that sent it
 		s.release(e)

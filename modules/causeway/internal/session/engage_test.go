@@ -88,7 +88,7 @@ func TestALinkGoesOverToAnotherCodecBetweenTwoFrames(t *testing.T) {
 				r.Codec = one
 				d := r.connect(t)
 				d.say(c.login + "before\n")
-				before := r.Swap(c.next)
+				before := r.Swap(c.next, false)
 				d.say("during\n") // the link waits for it with the codec that it has
 				d.say("after\n")
 				d.say("after\n")
@@ -125,7 +125,7 @@ func TestALinkThatAwaitsAnAnswerGoesOverLater(t *testing.T) {
 			answer <- fmt.Sprint(string(result.Payload), err)
 		}()
 		synctest.Wait()
-		r.Swap(&version{name: "two"})
+		r.Swap(&version{name: "two"}, false)
 		d.say("during\n")
 		d.say("during\n")
 		d.say("answer\n")
@@ -145,7 +145,7 @@ func TestLinksThatBeginAfterwardsAndFramesDecodedAgainUseTheOtherCodec(t *testin
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.Codec = &version{name: "one"}
-		r.Swap(&version{name: "two", resumes: true})
+		r.Swap(&version{name: "two", resumes: true}, false)
 		r.connect(t).say("new\n")
 		if got := r.uplink.taken(); !slices.Equal(got, []string{"new by two of "}) {
 			t.Errorf("messages %q", got)
@@ -163,7 +163,7 @@ func TestAnExchangeUnderTrafficLosesAndRepeatsNothing(t *testing.T) {
 	go func() {
 		for i := range lines {
 			if i%100 == 0 {
-				h.profile.Swap(codec.Func(echoID))
+				h.profile.Swap(codec.Func(echoID), false)
 			}
 			if _, err := fmt.Fprintf(conn, "line %d\n", i); err != nil {
 				t.Error(err)
@@ -178,4 +178,28 @@ func TestAnExchangeUnderTrafficLosesAndRepeatsNothing(t *testing.T) {
 			t.Fatalf("acknowledged is %s %d, want %d: %v", word, n, i, err)
 		}
 	}
+}
+
+func TestALinkThatCannotGoOverIsClosedWhereTheExchangeInsists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.Codec = &version{name: "one"}
+		known, stranger := r.connect(t), r.connect(t)
+		known.say("login t-1\nbefore\n")
+		before := r.Swap(&version{name: "two"}, true)
+		known.say("during\n")
+		stranger.say("during\n")
+		stranger.say("after\n")
+		known.closedFor("codec-exchanged")
+		<-known.served
+		stranger.closedFor("") // it goes over, as nobody has logged in
+		want := []string{"before by one of t-1", "during by one of t-1", "during by one of ", "after by two of "}
+		if got := r.uplink.taken(); !slices.Equal(got, want) {
+			t.Errorf("messages %q, want %q", got, want)
+		}
+		if n := before.Users(); n != 0 {
+			t.Errorf("%d links use the codec before", n)
+		}
+		r.faults(t)
+	})
 }

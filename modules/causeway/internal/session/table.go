@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -110,33 +109,6 @@ func (t *Table) Counts() (links, devices int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.sessions), len(t.devices)
-}
-
-// Run lets the timers of dialogues run until ctx ends.
-func (t *Table) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			for _, s := range t.ticking() {
-				s.tick(ctx, now)
-			}
-		}
-	}
-}
-
-func (t *Table) ticking() (list []*Session) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for s := range t.sessions {
-		if s.engaged.Load().ticker != nil {
-			list = append(list, s)
-		}
-	}
-	return list
 }
 
 func (t *Table) enter(s *Session) {

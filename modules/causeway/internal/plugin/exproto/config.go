@@ -45,7 +45,7 @@ const (
 	defaultDeadline = 2 * time.Second
 	maxDeadline     = time.Minute
 	defaultWindow   = 256 // more than a handler of a few cores works on at once
-	// One goroutine ticks all links of the gateway, so a tick has little time, and after
+	// One goroutine ticks all links of a listener, so a tick has little time, and after
 	// one that was late the handler is not called by ticks for a while.
 	tickPatience = 500 * time.Millisecond
 	tickRest     = 10 * tickPatience

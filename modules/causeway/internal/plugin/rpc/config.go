@@ -24,7 +24,7 @@ type Config struct {
 	TLS *TLS
 	// Deadline is how long one step may take, with the beginning of a dialogue one of
 	// them: 2 seconds by default, at most a minute. Ticks have half a second, since
-	// one goroutine ticks all links of the gateway.
+	// one goroutine ticks all links of a listener.
 	Deadline time.Duration
 	// Window and WindowBytes bound the steps in flight, over all links: 256 steps and
 	// 32 MiB by default.

@@ -17,7 +17,7 @@ import (
 // errLate ends a call whose answer did not come in time.
 var errLate = errors.New("late")
 
-// One goroutine ticks all links of the gateway, so a tick has little time, and after
+// One goroutine ticks all links of a listener, so a tick has little time, and after
 // one that was late an endpoint gets none for a while: whatever it does, and however
 // many links it has, it takes a tenth of that goroutine's time at most.
 const (

@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -82,17 +83,53 @@ func givenPrograms(tb testing.TB, config wazero.RuntimeConfig) map[string]*Progr
 	return all
 }
 
+// kept is where the engine of the Go example keeps machine code.
+var kept = flag.String("kept", "", "folder that gets the machine code of the Go example")
+
+// machineCode is a folder with the machine code of the Go example. The compiler takes five
+// times as long with the race detector, and what it makes is the same: so this package's
+// tests, without the detector, compile in its place.
+func machineCode() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "causeway-wasm"); err != nil {
+		return "", err
+	}
+	compile := exec.Command("go", "test", "-count=1", "-run", "^TestTheExampleIsCompiled$", ".", "-args", "-kept", dir)
+	if text, err := compile.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("compile the example: %w\n%s", err, text), os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+func TestTheExampleIsCompiled(t *testing.T) {
+	if len(acmeProgram(t).Examples()) == 0 {
+		t.Error("it brings no example")
+	}
+	if *kept == "" {
+		return
+	}
+	if files, err := os.ReadDir(*kept); err != nil || len(files) == 0 {
+		t.Errorf("nothing was kept: %v", err)
+	}
+}
+
 // shared is a program that all tests of the Go example use.
 var shared = sync.OnceValues(func() (*Program, error) {
 	module, err := built()
 	if err != nil {
 		return nil, err
 	}
-	e, err := NewEngine(context.Background(), "")
+	dir := *kept
+	if raceEnabled {
+		if dir, err = machineCode(); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+	}
+	e, err := NewEngine(context.Background(), dir)
 	if err != nil {
 		return nil, err
 	}
-	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0)) // it takes long with -race
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
 	return e.Compile(ctx, "acme", module, Limits{})
 })
 
