@@ -31,14 +31,19 @@ func measure(m *message.Message) int {
 	return n
 }
 
+// large reports whether a message may be cut: where properties fill half of it, parts
+// would be many and carry little.
+func (p *Profile) large(whole *codec.Message) bool {
+	return p.MessageBytes > 0 && len(whole.Body) >= p.MessageBytes/2
+}
+
 // cut cuts a message that is too large for the hub, which m is the envelope of, into
 // several, in order; nil where it is not too large, or nothing to cut. Equal
 // messages are cut equally.
 func (p *Profile) cut(
 	splitter codec.Splitter, whole *codec.Message, m *message.Message,
 ) (parts []codec.Message, err error) {
-	// Where properties fill half of a message, parts would be many and carry little.
-	if splitter == nil || len(whole.Body) < p.MessageBytes/2 || p.MessageBytes <= 0 {
+	if splitter == nil || !p.large(whole) {
 		return nil, nil
 	}
 	size := measure(m)
@@ -79,7 +84,8 @@ func (s *Session) cut(whole *codec.Message, m *message.Message) ([]codec.Message
 // place. They all count for the acknowledgement of the whole.
 func (l *lane) split(whole *codec.Message, receipt message.Receipt, at time.Time) error {
 	s, last := l.session, len(l.msgs)-1
-	if s.engaged.Load().splitter == nil {
+	// Seen before the turn is taken: every message passes here, and few are large.
+	if s.engaged.Load().splitter == nil || !s.profile.large(whole) {
 		return nil
 	}
 	parts, err := s.cut(whole, &l.msgs[last])
