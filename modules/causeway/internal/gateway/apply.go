@@ -167,6 +167,10 @@ func (g *Gateway) enact(p *plan) {
 			}
 		}
 	}
+	listeners := g.running()
+	for _, l := range listeners {
+		l.share.resize(g.queueBytes(l.config.Limits, len(listeners)))
+	}
 	g.spooling.configure(p.document.Spool)
 	g.letters.configure(p.document.DeadLetters)
 	g.devices.Configured(desiredOf(p.document))

@@ -47,6 +47,7 @@ type door struct {
 	observer *listenerObserver
 	tls      *certificates // nil without TLS
 	loaded   *loaded       // nil for a built-in codec
+	share    *share        // of the queue
 }
 
 // compile makes a plan of desired properties, or tells every fault.
@@ -139,7 +140,9 @@ func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Liste
 	}
 	d.observer.version.Store(&version)
 	d.options.Refused = d.observer.Refused
+	d.share = newShare(g.uplink, g.queueBytes(l.Limits, len(p.document.Listeners)), g.uplink.Force)
 	d.profile = g.profile(name, l, c, framing)
+	d.profile.Uplink = d.share
 	d.profile.Observer = d.observer
 	return d, faults
 }
@@ -195,7 +198,7 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 		Device:       l.Device, FrameBytes: l.Limits.FrameBytes, LoginBytes: l.Limits.LoginBytes,
 		LoginTime: time.Duration(l.Limits.LoginSeconds) * time.Second,
 		Idle:      time.Duration(l.Limits.IdleSeconds) * time.Second,
-		Uplink:    newShare(g.uplink, g.queueBytes(l.Limits), g.uplink.Force), Router: &g.router, Table: g.table,
+		Router:    &g.router, Table: g.table,
 	}
 	switch l.Ack {
 	case "decoded":
@@ -207,12 +210,17 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 	return p
 }
 
-// queueBytes is the listener's share of the queue: what its document says, or half.
-func (g *Gateway) queueBytes(l config.ListenerLimits) int {
-	if l.QueueBytes > 0 {
+// queueBytes is the listener's share of the queue, among so many: what its document says,
+// or half, or all of it.
+func (g *Gateway) queueBytes(l config.ListenerLimits, listeners int) int {
+	switch {
+	case l.QueueBytes > 0:
 		return l.QueueBytes
+	case listeners == 1: // there is nobody to leave room for
+		return g.opts.Environment.HubQueueBytes
+	default:
+		return g.opts.Environment.HubQueueBytes / 2
 	}
-	return g.opts.Environment.HubQueueBytes / 2
 }
 
 // admission is the listener's policy for devices that name themselves. Devices

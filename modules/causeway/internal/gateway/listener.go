@@ -27,7 +27,8 @@ type listener struct {
 	options  listen.Options
 	profile  *session.Profile
 	observer *listenerObserver
-	changed  func()  // the state changed
+	changed  func() // the state changed
+	share    *share
 	loaded   *loaded // guarded by mu; nil for a built-in codec
 
 	draining  context.Context //nolint:containedctx // ends when sessions have to stop reading
@@ -46,7 +47,7 @@ func startListener(name string, d door, changed func()) *listener {
 	draining, drain := context.WithCancel(ctx)
 	l := &listener{
 		name: name, config: d.config, options: d.options, profile: d.profile,
-		observer: d.observer, changed: changed, loaded: d.loaded,
+		observer: d.observer, changed: changed, share: d.share, loaded: d.loaded,
 		draining: draining, drain: drain, cancel: cancel, done: make(chan struct{}), accepting: true,
 	}
 	first := l.bind()

@@ -28,9 +28,8 @@ type share struct {
 	next session.Uplink
 	// full is called when somebody who cannot wait found no room.
 	full  func()
-	limit int
+	limit atomic.Int64 // bytes
 
-	slice  int
 	held   atomic.Int64 // bytes
 	passes atomic.Int64 // bytes that those who were served last may still take
 	queued atomic.Int64 // how many wait: while nobody does, no lock is taken
@@ -55,8 +54,21 @@ const (
 )
 
 func newShare(next session.Uplink, limit int, full func()) *share {
-	return &share{next: next, limit: limit, full: full, slice: min(sliceMost, limit/sliceOf)}
+	s := &share{next: next, full: full}
+	s.limit.Store(int64(limit))
+	return s
 }
+
+// resize changes the bound; what is held beyond it stays.
+func (s *share) resize(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit.Store(int64(limit))
+	s.grant()
+}
+
+// slice is what one who was served may still take.
+func (s *share) slice() int { return min(sliceMost, int(s.limit.Load())/sliceOf) }
 
 // Send implements session.Uplink.
 func (s *share) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
@@ -100,7 +112,7 @@ func weigh(outcome []message.Message) (n int) {
 func (s *share) take(n int) bool {
 	for {
 		held := s.held.Load()
-		if held >= int64(s.limit) {
+		if held >= s.limit.Load() {
 			return false
 		}
 		if s.held.CompareAndSwap(held, held+int64(n)) {
@@ -180,19 +192,19 @@ func (s *share) release(n int) {
 // included: otherwise each settled message would wake one link for one message. Passes
 // that are left when half of the share is free are of links that have no more to say.
 func (s *share) grant() {
-	passes := max(0, int(s.passes.Load()))
-	if held := int(s.held.Load()); held <= s.limit/2 {
+	passes, limit := max(0, int(s.passes.Load())), int(s.limit.Load())
+	if held := int(s.held.Load()); held <= limit/2 {
 		passes = 0
-	} else if held+passes > s.limit/4*3 {
+	} else if held+passes > limit/4*3 {
 		return
 	}
 	granted := 0
-	for ; granted < len(s.waiters) && int(s.held.Load())+passes < s.limit; granted++ {
+	for ; granted < len(s.waiters) && int(s.held.Load())+passes < limit; granted++ {
 		w := s.waiters[granted]
 		if !s.take(w.bytes) {
 			break
 		}
-		passes += max(s.slice-w.bytes, 0)
+		passes += max(s.slice()-w.bytes, 0)
 		close(w.granted)
 		s.waiters[granted] = nil
 	}
