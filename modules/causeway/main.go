@@ -69,7 +69,7 @@ func run(ctx context.Context) error {
 	for _, name := range env.Unknown {
 		log.Warn().Str("variable", name).Msg("unknown environment variable")
 	}
-	if env.Hub.UpstreamProtocol != "Amqp" {
+	if env.Hub.UpstreamProtocol == "Mqtt" || env.Hub.UpstreamProtocol == "MqttWs" {
 		log.Warn().Str("UpstreamProtocol", env.Hub.UpstreamProtocol).Msg("this version speaks AMQP to the edge hub")
 	}
 	registry, err := codecs.All()

@@ -18,10 +18,15 @@ const mixed = `{"schemaVersion": "1.0", "listeners": {
 
 func TestTheSimulatorIsKilledAndRestartedUnderTraffic(t *testing.T) {
 	t.Parallel()
-	sim := built.StartSimulator(t, mixed)
-	g := built.StartGateway(t, sim, world.Workload)
-	f := built.StartFleet(t, g.Addresses(), "-trackers", "6", "-udp-trackers", "4", "-meters", "4", "-lines", "6",
-		"-rate", "20", "-duration", "12s", "-window", "1") // a hub that refuses keeps the order of devices that wait
+	killedUnderTraffic(t, built, "12s")
+}
+
+func killedUnderTraffic(t *testing.T, p world.Programs, duration string) {
+	t.Helper()
+	sim := p.StartSimulator(t, mixed)
+	g := p.StartGateway(t, sim, world.Workload)
+	f := p.StartFleet(t, g.Addresses(), "-trackers", "6", "-udp-trackers", "4", "-meters", "4", "-lines", "6",
+		"-rate", "20", "-duration", duration, "-window", "1") // a hub that refuses keeps the order of devices that wait
 
 	sim.WaitMessages("line-1", 20, 20*time.Second)
 	sim.Proc.Kill()

@@ -2,13 +2,11 @@ package hub
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"sync/atomic"
 	"time"
 )
@@ -36,6 +34,8 @@ const (
 type Options struct {
 	Identity Identity
 	Signer   Signer
+	// Protocol is what the hub is spoken to in. Default AMQP, also where MQTT is asked for.
+	Protocol Protocol
 	// Roots returns the certificates that may sign the hub's. It is asked at every
 	// connect, since the edge CA may have been renewed.
 	Roots func(context.Context) (*x509.CertPool, error)
@@ -102,6 +102,9 @@ func New(opts Options, uplink *Uplink) *Hub {
 	}
 	if opts.SettleTimeout <= 0 {
 		opts.SettleTimeout = time.Minute
+	}
+	if opts.Protocol != AMQPWebSocket {
+		opts.Protocol = AMQP
 	}
 	if opts.Observer == nil {
 		opts.Observer = silent{}
@@ -180,23 +183,6 @@ func (h *Hub) once(ctx context.Context) error {
 	h.uplink.recall()
 	h.uplink.reached(false)
 	return err
-}
-
-func (h *Hub) dial(ctx context.Context) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(h.opts.Identity.Gateway)
-	if err != nil {
-		host, port = h.opts.Identity.Gateway, "5671" // IANA amqps
-	}
-	roots, err := h.opts.Roots(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("trust bundle: %w", err)
-	}
-	d := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		return nil, fmt.Errorf("dial: %w", err)
-	}
-	return conn, nil
 }
 
 // backoff is full jitter over an exponentially growing bound.
