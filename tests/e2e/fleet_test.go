@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,13 @@ func killedUnderTraffic(t *testing.T, p world.Programs, duration string) {
 	sim.Must("POST", "/connections/drop?polite=true", nil, nil)
 	sim.Fault(map[string]any{"drop": true, "count": 2})
 	sim.Fault(map[string]any{"refuse": map[string]any{"condition": "com.microsoft:device-container-throttled"}, "count": 3})
+	f.Proc.Wait(t, 60*time.Second)
+	// Over MQTT each refusal has cost a connection, and meanwhile the disk has acknowledged.
+	zero := regexp.MustCompile(`(?m)^causeway_(hub_queue_bytes|spool_messages)\{.*\} 0$`)
+	world.Eventually(t, 30*time.Second, "the hub has everything", func() bool {
+		_, metrics := g.Get("/metrics")
+		return len(zero.FindAllString(metrics, -1)) == 2
+	})
 	f.Check(sim, 60*time.Second)
 }
 

@@ -10,7 +10,7 @@ import (
 // protocol, whatever the suite runs over.
 func TestTheCentralCasesHoldOverEveryOtherProtocol(t *testing.T) {
 	t.Parallel()
-	for _, upstream := range []string{"AmqpWs"} {
+	for _, upstream := range []string{"AmqpWs", "Mqtt", "MqttWs"} {
 		p := built.Over(upstream)
 		for _, c := range []struct {
 			name string

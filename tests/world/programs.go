@@ -27,6 +27,10 @@ func (p Programs) Over(upstream string) Programs {
 	return p
 }
 
+// MQTT tells whether the gateway speaks MQTT, which has no word for no: what the hub
+// refuses ends the connection, and is sent again on the next.
+func (p Programs) MQTT() bool { return p.Upstream == "Mqtt" || p.Upstream == "MqttWs" }
+
 // port is which of the simulator's ports the gateway is given, by the simulator's name.
 func (p Programs) port() (string, error) {
 	switch p.Upstream {
