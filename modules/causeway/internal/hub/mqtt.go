@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -256,7 +255,7 @@ func (l *mqttLink) ping(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if err := l.wire.send(packets.NewControlPacket(packets.Pingreq)); err != nil {
-			return errors.Join(errors.New("ping"), err)
+			return fmt.Errorf("ping: %w", err)
 		}
 	}
 }

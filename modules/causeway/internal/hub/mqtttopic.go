@@ -67,9 +67,9 @@ func (id Identity) eventsTopic(m *message.Message) string {
 		if len(topic) > start {
 			topic = append(topic, '&')
 		}
-		topic = append(topic, escapeID(name)...)
+		topic = appendEscaped(topic, name)
 		topic = append(topic, '=')
-		topic = append(topic, escapeID(value)...)
+		topic = appendEscaped(topic, value)
 	}
 	pair(bagOutput, m.Output)
 	pair(bagID, string(m.AppendID(nil)))
@@ -91,6 +91,20 @@ func (id Identity) eventsTopic(m *message.Message) string {
 		}
 	}
 	return string(topic)
+}
+
+// appendEscaped escapes like escapeID.
+func appendEscaped(dst []byte, s string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.', c == '~':
+			dst = append(dst, c)
+		default:
+			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return dst
 }
 
 // systemKey tells names that the hub would take for its own in a bag, where nothing says
