@@ -123,6 +123,7 @@ func (c *connection) run(ctx context.Context) error {
 	c.hub.opts.Handler.Connected()
 	err := g.Wait()
 	c.close()
+	c.twin.requests.lost()
 	return err
 }
 

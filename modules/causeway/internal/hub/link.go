@@ -42,6 +42,7 @@ func (e *TwinError) Error() string { return fmt.Sprintf("edge hub answered statu
 type twinAnswer struct {
 	status int
 	body   []byte
+	lost   bool // there will be none
 }
 
 // twinRequests are the twin requests of a link that wait for their answers.
@@ -74,6 +75,9 @@ func (t *twinRequests) ask(
 	}
 	select {
 	case a := <-answer:
+		if a.lost {
+			return nil, ErrNotConnected
+		}
 		if a.status/100 != 2 {
 			return nil, &TwinError{Status: a.status}
 		}
@@ -92,6 +96,23 @@ func (t *twinRequests) answered(id string, a twinAnswer) {
 	if answer != nil {
 		answer <- a
 	}
+}
+
+// lost tells those that wait that their link has ended.
+func (t *twinRequests) lost() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, answer := range t.waiting {
+		delete(t.waiting, id)
+		answer <- twinAnswer{lost: true}
+	}
+}
+
+// busy tells whether somebody waits.
+func (t *twinRequests) busy() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.waiting) > 0
 }
 
 const (

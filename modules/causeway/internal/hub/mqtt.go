@@ -89,6 +89,7 @@ func (l *mqttLink) run(ctx context.Context) error {
 	l.hub.opts.Handler.Connected()
 	err := g.Wait()
 	l.methods.wait()
+	l.twin.lost()
 	l.settleLanded() // what the hub acknowledged last is not sent again
 	return err
 }
@@ -114,9 +115,9 @@ func (l *mqttLink) request(ctx context.Context, operation string, body []byte) (
 
 // publication is a publish of quality 0.
 func publication(topic string, body []byte) *packets.PublishPacket {
-	p := packets.NewControlPacket(packets.Publish).(*packets.PublishPacket) //nolint:forcetypeassert // its constructor
-	p.TopicName, p.Payload = topic, body
-	return p
+	return &packets.PublishPacket{
+		FixedHeader: packets.FixedHeader{MessageType: packets.Publish}, TopicName: topic, Payload: body,
+	}
 }
 
 // receive reads packets until the connection ends.
@@ -130,7 +131,7 @@ func (l *mqttLink) receive(ctx context.Context) error {
 		_ = l.wire.conn.SetReadDeadline(time.Now().Add(keepAlive + keepAlive/2)) // one that is gone fails the read
 		p, err := l.wire.read()
 		if err != nil {
-			return fmt.Errorf("edge hub closed the connection: %w", err)
+			return fmt.Errorf("receive from edge hub: %w", err)
 		}
 		switch p := p.(type) {
 		case *packets.PubackPacket:
@@ -150,8 +151,9 @@ func (l *mqttLink) receive(ctx context.Context) error {
 func (l *mqttLink) arrived(ctx context.Context, p *packets.PublishPacket) error {
 	var ack *packets.PubackPacket
 	if p.Qos > 0 {
-		ack = packets.NewControlPacket(packets.Puback).(*packets.PubackPacket) //nolint:forcetypeassert // its constructor
-		ack.MessageID = p.MessageID
+		ack = &packets.PubackPacket{
+			FixedHeader: packets.FixedHeader{MessageType: packets.Puback}, MessageID: p.MessageID,
+		}
 	}
 	if in, ok := parseInput(p.TopicName); ok {
 		in.Body = p.Payload
@@ -231,14 +233,15 @@ func (l *mqttLink) handlePatches(ctx context.Context) error {
 }
 
 // keepToken ends the link after three quarters of the token's life, since MQTT has no way
-// to renew it; later while methods run, whose answers would be lost, but at seven eighths.
+// to renew it; later while methods run or twin requests wait, whose answers would be lost, but
+// at seven eighths.
 func (l *mqttLink) keepToken(ctx context.Context) error {
 	const look = 50 * time.Millisecond
 	ttl := l.hub.opts.TokenTTL
 	if !sleep(ctx, time.Until(l.expiry)-ttl/4) {
 		return ctx.Err()
 	}
-	for l.methods.busy() && time.Until(l.expiry) > ttl/8 {
+	for (l.methods.busy() || l.twin.busy()) && time.Until(l.expiry) > ttl/8 {
 		if !sleep(ctx, look) {
 			return ctx.Err()
 		}

@@ -204,14 +204,14 @@ func TestATokenIsRenewedByANewConnectionThatLosesNothing(t *testing.T) {
 	h := newMQTTHub(t)
 	rec, r, u := newRecorder(), new(receipts), NewUplink(UplinkOptions{})
 	opts := h.options(rec, rec)
-	opts.TokenTTL = 2 * time.Second
+	numbered(t, u, r, "0")
+	opts.TokenTTL = 3 * time.Second
 	h.run(opts, u)
 	p := h.login()
 	if err := heard(t, rec.changes); err != nil {
 		t.Fatal(err)
 	}
 	before := string(p.connect.Password)
-	numbered(t, u, r, "0")
 	p.puback(next[*packets.PublishPacket](p).MessageID)
 	next[*packets.DisconnectPacket](p)
 	p = h.login()
@@ -269,6 +269,12 @@ func TestTwinRequestsAreAnsweredByTheirID(t *testing.T) {
 	}
 	if a := heard(t, got); a.err != nil || string(a.desired) != `{"$version":3}` {
 		t.Errorf("the twin: %s, %v", a.desired, a.err)
+	}
+	go func() { reported <- hub.Report(context.Background(), json.RawMessage(`{}`)) }()
+	next[*packets.PublishPacket](p)
+	_ = p.conn.Close()
+	if err := heard(t, reported); !errors.Is(err, ErrNotConnected) {
+		t.Errorf("a report whose connection ends: %v", err)
 	}
 }
 

@@ -19,7 +19,8 @@ const (
 )
 
 // errPublishLimit is why a message cannot be published that AMQP would carry.
-var errPublishLimit = fmt.Errorf("more than the %d bytes, or %d of properties, that MQTT carries", publishLimit, topicLimit)
+var errPublishLimit = fmt.Errorf(
+	"more than the %d bytes, or %d of properties, that MQTT carries", publishLimit, topicLimit)
 
 // air is what has been published and is not yet acknowledged.
 type air struct {

@@ -119,12 +119,12 @@ func (w *mqttWire) login(ctx context.Context, id Identity, version, token string
 	}
 	stop := context.AfterFunc(ctx, func() { _ = w.conn.Close() }) // its read tells
 	defer stop()
-	connect := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket) //nolint:forcetypeassert // its constructor
-	connect.ProtocolName, connect.ProtocolVersion, connect.CleanSession = "MQTT", 4, true
-	connect.Keepalive, connect.ClientIdentifier = uint16(keepAlive/time.Second), id.clientID()
-	connect.UsernameFlag, connect.Username = true, id.userName(version)
-	connect.PasswordFlag, connect.Password = true, []byte(token)
-	answer, err := w.exchange(connect)
+	answer, err := w.exchange(&packets.ConnectPacket{
+		FixedHeader:  packets.FixedHeader{MessageType: packets.Connect},
+		ProtocolName: "MQTT", ProtocolVersion: 4, CleanSession: true, Keepalive: uint16(keepAlive / time.Second),
+		ClientIdentifier: id.clientID(), UsernameFlag: true, Username: id.userName(version),
+		PasswordFlag: true, Password: []byte(token),
+	})
 	if err != nil {
 		return fmt.Errorf("log in: %w", err)
 	}
@@ -144,9 +144,10 @@ func (w *mqttWire) login(ctx context.Context, id Identity, version, token string
 func (w *mqttWire) subscribe(id Identity) error {
 	const first = 1
 	topics, qualities := id.filters()
-	subscribe := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket) //nolint:forcetypeassert // see login
-	subscribe.MessageID, subscribe.Topics, subscribe.Qoss = first, topics, qualities
-	answer, err := w.exchange(subscribe)
+	answer, err := w.exchange(&packets.SubscribePacket{
+		FixedHeader: packets.FixedHeader{MessageType: packets.Subscribe, Qos: 1}, // the head's flags, as MQTT has them
+		MessageID:   first, Topics: topics, Qoss: qualities,
+	})
 	for ; err == nil; answer, err = w.read() {
 		p, early := answer.(*packets.PublishPacket)
 		if !early || len(w.early) == earlyMost {
