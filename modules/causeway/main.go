@@ -80,7 +80,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	log.Info().Str("version", version).Str("device", env.Hub.DeviceID).Str("module", env.Hub.ModuleID).
-		Str("hub", env.Hub.Host()).Str("upstream", env.Hub.UpstreamProtocol).Str("environment", string(env.Hub.Style)).Msg("causeway starting")
+		Str("hub", env.Hub.Host()).Str("upstream", env.Hub.UpstreamProtocol).
+		Str("environment", string(env.Hub.Style)).Msg("causeway starting")
 	return g.Run(ctx)
 }
 
