@@ -18,6 +18,7 @@ CHAOS     ?= 8m
 CHAOS_SEED ?= random
 BENCHTIME ?= 1s
 BENCH     ?=
+UPSTREAM  ?= Amqp
 PLATFORM  ?= amd64
 
 GOFLAGS_BUILD := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
@@ -52,8 +53,8 @@ race: ## unit, e2e and chaos tests, shuffled, with the race detector
 	go test -race -shuffle=on -timeout 300s ./tests/chaos/...
 
 .PHONY: e2e
-e2e: ## the whole product: real processes, real sockets
-	go test -shuffle=on -count=1 -v -timeout 300s ./tests/e2e/...
+e2e: ## the whole product: real processes, real sockets; UPSTREAM=Mqtt (AmqpWs, MqttWs) over another protocol
+	UPSTREAM=$(UPSTREAM) go test -shuffle=on -count=1 -v -timeout 300s ./tests/e2e/...
 
 # The schedule's seed is printed; CHAOS_SEED=<n> repeats it. What is part of make test is a cut of it, with seed 1.
 .PHONY: chaos

@@ -6,8 +6,10 @@ require (
 	github.com/Azure/go-amqp v1.7.0
 	github.com/amenzhinsky/iothub v0.9.0
 	github.com/bufbuild/protocompile v0.14.1
+	github.com/coder/websocket v1.8.15
 	github.com/dlclark/regexp2/v2 v2.5.2
 	github.com/dop251/goja v0.0.0-20260917113740-793a2a65c13b
+	github.com/eclipse/paho.mqtt.golang v1.5.1
 	github.com/expr-lang/expr v1.17.8
 	github.com/fxamacker/cbor/v2 v2.9.6
 	github.com/hamba/avro/v2 v2.31.0

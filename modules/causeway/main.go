@@ -69,9 +69,6 @@ func run(ctx context.Context) error {
 	for _, name := range env.Unknown {
 		log.Warn().Str("variable", name).Msg("unknown environment variable")
 	}
-	if env.Hub.UpstreamProtocol != "Amqp" {
-		log.Warn().Str("UpstreamProtocol", env.Hub.UpstreamProtocol).Msg("this version speaks AMQP to the edge hub")
-	}
 	registry, err := codecs.All()
 	if err != nil {
 		return err
@@ -83,7 +80,8 @@ func run(ctx context.Context) error {
 		return err
 	}
 	log.Info().Str("version", version).Str("device", env.Hub.DeviceID).Str("module", env.Hub.ModuleID).
-		Str("hub", env.Hub.Host()).Str("environment", string(env.Hub.Style)).Msg("causeway starting")
+		Str("hub", env.Hub.Host()).Str("upstream", env.Hub.UpstreamProtocol).
+		Str("environment", string(env.Hub.Style)).Msg("causeway starting")
 	return g.Run(ctx)
 }
 

@@ -11,8 +11,13 @@ import (
 
 func TestSendCommandReturnsTheTrackersOwnAnswer(t *testing.T) {
 	t.Parallel()
-	sim := built.StartSimulator(t, trackers)
-	g := built.StartGateway(t, sim, world.Workload)
+	sendCommandIsAnswered(t, built)
+}
+
+func sendCommandIsAnswered(t *testing.T, p world.Programs) {
+	t.Helper()
+	sim := p.StartSimulator(t, trackers)
+	g := p.StartGateway(t, sim, world.Workload)
 	addr := g.Addr("trackers")
 	d := login(t, addr, imei)
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +19,15 @@ const mixed = `{"schemaVersion": "1.0", "listeners": {
 
 func TestTheSimulatorIsKilledAndRestartedUnderTraffic(t *testing.T) {
 	t.Parallel()
-	sim := built.StartSimulator(t, mixed)
-	g := built.StartGateway(t, sim, world.Workload)
-	f := built.StartFleet(t, g.Addresses(), "-trackers", "6", "-udp-trackers", "4", "-meters", "4", "-lines", "6",
-		"-rate", "20", "-duration", "12s", "-window", "1") // a hub that refuses keeps the order of devices that wait
+	killedUnderTraffic(t, built, "12s")
+}
+
+func killedUnderTraffic(t *testing.T, p world.Programs, duration string) {
+	t.Helper()
+	sim := p.StartSimulator(t, mixed)
+	g := p.StartGateway(t, sim, world.Workload)
+	f := p.StartFleet(t, g.Addresses(), "-trackers", "6", "-udp-trackers", "4", "-meters", "4", "-lines", "6",
+		"-rate", "20", "-duration", duration, "-window", "1") // a hub that refuses keeps the order of devices that wait
 
 	sim.WaitMessages("line-1", 20, 20*time.Second)
 	sim.Proc.Kill()
@@ -40,6 +46,13 @@ func TestTheSimulatorIsKilledAndRestartedUnderTraffic(t *testing.T) {
 	sim.Must("POST", "/connections/drop?polite=true", nil, nil)
 	sim.Fault(map[string]any{"drop": true, "count": 2})
 	sim.Fault(map[string]any{"refuse": map[string]any{"condition": "com.microsoft:device-container-throttled"}, "count": 3})
+	f.Proc.Wait(t, 60*time.Second)
+	// Over MQTT each refusal has cost a connection, and meanwhile the disk has acknowledged.
+	zero := regexp.MustCompile(`(?m)^causeway_(hub_queue_bytes|spool_messages)\{.*\} 0$`)
+	world.Eventually(t, 30*time.Second, "the hub has everything", func() bool {
+		_, metrics := g.Get("/metrics")
+		return len(zero.FindAllString(metrics, -1)) == 2
+	})
 	f.Check(sim, 60*time.Second)
 }
 

@@ -21,35 +21,40 @@ func TestATrackerIsAcknowledgedOnlyAfterTheHubHasSettled(t *testing.T) {
 	for _, style := range []string{world.Workload, world.ConnectionString} {
 		t.Run(style, func(t *testing.T) {
 			t.Parallel()
-			sim := built.StartSimulator(t, trackers)
-			g := built.StartGateway(t, sim, style)
-			d := login(t, g.Addr("trackers"), imei)
-
-			const held = 2 * time.Second
-			sim.Fault(map[string]any{"delayMs": held.Milliseconds()})
-			sent := time.Now()
-			d.send(3)
-			d.silent(held - 500*time.Millisecond)
-			if n := d.acknowledged(10 * time.Second); n != 3 {
-				t.Errorf("acknowledged %d records, sent 3", n)
-			}
-			if waited := time.Since(sent); waited < held {
-				t.Errorf("acknowledged after %v, the hub settled after %v", waited, held)
-			}
-
-			list := sim.WaitMessages(imei, 3, 10*time.Second)
-			for i, m := range list {
-				if m.Output != "telemetry" || m.System["contentType"] != "application/json" {
-					t.Errorf("message %d: output %q, content type %q", i, m.Output, m.System["contentType"])
-				}
-				if seq := sequence(t, m); seq != i+1 {
-					t.Errorf("message %d carries sequence %d", i, seq)
-				}
-				if !strings.HasPrefix(m.System["messageId"], imei+"-") {
-					t.Errorf("message %d has id %q", i, m.System["messageId"])
-				}
-			}
+			acknowledgedAfterTheHub(t, built, style)
 		})
+	}
+}
+
+func acknowledgedAfterTheHub(t *testing.T, p world.Programs, style string) {
+	t.Helper()
+	sim := p.StartSimulator(t, trackers)
+	g := p.StartGateway(t, sim, style)
+	d := login(t, g.Addr("trackers"), imei)
+
+	const held = 2 * time.Second
+	sim.Fault(map[string]any{"delayMs": held.Milliseconds()})
+	sent := time.Now()
+	d.send(3)
+	d.silent(held - 500*time.Millisecond)
+	if n := d.acknowledged(10 * time.Second); n != 3 {
+		t.Errorf("acknowledged %d records, sent 3", n)
+	}
+	if waited := time.Since(sent); waited < held {
+		t.Errorf("acknowledged after %v, the hub settled after %v", waited, held)
+	}
+
+	list := sim.WaitMessages(imei, 3, 10*time.Second)
+	for i, m := range list {
+		if m.Output != "telemetry" || m.System["contentType"] != "application/json" {
+			t.Errorf("message %d: output %q, content type %q", i, m.Output, m.System["contentType"])
+		}
+		if seq := sequence(t, m); seq != i+1 {
+			t.Errorf("message %d carries sequence %d", i, seq)
+		}
+		if !strings.HasPrefix(m.System["messageId"], imei+"-") {
+			t.Errorf("message %d has id %q", i, m.System["messageId"])
+		}
 	}
 }
 

@@ -11,8 +11,13 @@ import (
 
 func TestATwinPatchAddsAListenerWhileConnectionsStayOpen(t *testing.T) {
 	t.Parallel()
-	sim := built.StartSimulator(t, trackers)
-	g := built.StartGateway(t, sim, world.Workload)
+	aPatchAddsAListener(t, built)
+}
+
+func aPatchAddsAListener(t *testing.T, p world.Programs) {
+	t.Helper()
+	sim := p.StartSimulator(t, trackers)
+	g := p.StartGateway(t, sim, world.Workload)
 	d := login(t, g.Addr("trackers"), imei)
 
 	sim.Patch(map[string]any{"listeners": map[string]any{"lines": map[string]any{

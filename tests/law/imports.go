@@ -115,6 +115,8 @@ func under(folder, other string) bool {
 var owners = []struct{ library, owner string }{
 	{"github.com/Azure/go-amqp", rooms + "/hub"},
 	{"github.com/amenzhinsky/iothub", rooms + "/hub"},
+	{"github.com/coder/websocket", rooms + "/hub"},
+	{"github.com/eclipse/paho.mqtt.golang", rooms + "/hub"},
 	{"github.com/kelseyhightower/envconfig", rooms + "/config"},
 	{"github.com/expr-lang/expr", rooms + "/route"},
 	{"github.com/klauspost/compress", rooms + "/transform"},

@@ -24,7 +24,7 @@ type Gateway struct {
 	sim   *Simulator
 	style string
 	env   []string // of the simulator
-	clock []string
+	own   []string // its clock and what it speaks
 	// Data is its data directory, Proc the process that runs or ran last.
 	Data string
 	Proc *Process
@@ -33,7 +33,8 @@ type Gateway struct {
 // NewGateway prepares a gateway on a data directory; Start starts it.
 func (p Programs) NewGateway(tb testing.TB, s *Simulator, style, data string) *Gateway {
 	tb.Helper()
-	return &Gateway{t: tb, path: p.Causeway, sim: s, style: style, clock: p.Clock.environment(), Data: data}
+	return &Gateway{t: tb, path: p.Causeway, sim: s, style: style, Data: data,
+		own: append(p.Clock.environment(), "UpstreamProtocol="+p.Upstream)}
 }
 
 // StartGateway starts a gateway on an empty data directory and waits until it has
@@ -50,7 +51,7 @@ func (p Programs) StartGateway(tb testing.TB, s *Simulator, style string, env ..
 // here take the place of the simulator's.
 func (g *Gateway) Start(env ...string) {
 	g.t.Helper()
-	env = slices.Concat(g.Environment(), g.clock, env)
+	env = slices.Concat(g.Environment(), g.own, env)
 	env = append(env, "CAUSEWAY_DATA_DIR="+g.Data, "CAUSEWAY_METRICS_ADDR=127.0.0.1:0")
 	g.Proc = Start(g.t, "causeway", env, g.path)
 }

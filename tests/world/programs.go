@@ -16,6 +16,33 @@ type Programs struct {
 	Causeway, Simulator, Fleet string
 	// Clock is that of gateway and simulator, nil for the machine's.
 	Clock *Clock
+	// Upstream is what the gateway speaks to the hub, by the runtime's names: Amqp,
+	// AmqpWs, Mqtt or MqttWs. Main takes it from the variable UPSTREAM; Amqp by default.
+	Upstream string
+}
+
+// Over returns the programs with another upstream protocol.
+func (p Programs) Over(upstream string) Programs {
+	p.Upstream = upstream
+	return p
+}
+
+// MQTT tells whether the gateway speaks MQTT, which has no word for no: what the hub
+// refuses ends the connection, and is sent again on the next.
+func (p Programs) MQTT() bool { return p.Upstream == "Mqtt" || p.Upstream == "MqttWs" }
+
+// port is which of the simulator's ports the gateway is given, by the simulator's name.
+func (p Programs) port() (string, error) {
+	switch p.Upstream {
+	case "Amqp":
+		return "amqp", nil
+	case "Mqtt":
+		return "mqtt", nil
+	case "AmqpWs", "MqttWs":
+		return "web", nil
+	default:
+		return "", fmt.Errorf("UPSTREAM is %q, must be Amqp, AmqpWs, Mqtt or MqttWs", p.Upstream)
+	}
 }
 
 // Main is the body of a TestMain: it builds the programs, writes where they are,
@@ -46,6 +73,12 @@ func build(dir string, clock bool) (Programs, error) {
 		Causeway:  filepath.Join(dir, "causeway"),
 		Simulator: filepath.Join(dir, "simulator"),
 		Fleet:     filepath.Join(dir, "fleet"),
+	}
+	if p.Upstream = os.Getenv("UPSTREAM"); p.Upstream == "" {
+		p.Upstream = "Amqp"
+	}
+	if _, err := p.port(); err != nil {
+		return p, err
 	}
 	top, err := Root()
 	if err != nil {

@@ -52,6 +52,11 @@ func (p Programs) StartSimulator(tb testing.TB, desired string, args ...string) 
 	if err := os.WriteFile(filepath.Join(state, "deployment.json"), []byte(deployment), 0o600); err != nil {
 		tb.Fatal(err)
 	}
+	port, err := p.port()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	args = append([]string{"-gateway-port", port}, args...)
 	s := &Simulator{t: tb, path: p.Simulator, env: p.Clock.environment(), args: args, state: state}
 	s.Start()
 	return s

@@ -42,7 +42,7 @@ type HubEnvironment struct {
 	// The rest belongs to StyleWorkload. AuthScheme is always sasToken.
 	WorkloadURI, GenerationID, AuthScheme, APIVersion string
 
-	// UpstreamProtocol is what the runtime says: Amqp, AmqpWs, Mqtt or MqttWs.
+	// UpstreamProtocol is what the hub is spoken to in: Amqp, AmqpWs, Mqtt or MqttWs.
 	UpstreamProtocol string
 }
 
@@ -121,8 +121,7 @@ func (h HubEnvironment) validateWorkload() error {
 }
 
 // upstreamProtocol reads the edge agent's own variable, which it hands to every
-// module. This version speaks AMQP to the edge hub whatever it says, so that a site
-// that needs another protocol to the cloud can start it; main warns of it.
+// module.
 func upstreamProtocol(text string) (string, error) {
 	if text == "" {
 		return "Amqp", nil

@@ -39,7 +39,8 @@ func environmentVariables() []variable {
 	}
 	return append(list,
 		variable{"RuntimeLogLevel", "info", "Log level of the IoT Edge runtime, which sets it on every module."},
-		variable{"UpstreamProtocol", "Amqp", "The runtime's own; this version speaks AMQP to the edge hub whatever it says."},
+		variable{"UpstreamProtocol", "Amqp", "What the gateway speaks to the edge hub: Amqp (port 5671), Mqtt (8883), or " +
+			"over WebSocket (443) AmqpWs or MqttWs. The runtime hands on its own."},
 		variable{"EdgeHubConnectionString", "", "Connection string of this module, as the IoT Edge simulator sets " +
 			"it. Where it is set, it is used instead of the workload API."},
 		variable{"IotHubConnectionString", "", "The same, looked at when `EdgeHubConnectionString` is empty."},

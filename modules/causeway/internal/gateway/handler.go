@@ -35,7 +35,7 @@ func (g *Gateway) hubOptions() (hub.Options, error) {
 	env := g.opts.Environment
 	o := hub.Options{
 		Version: "causeway/" + g.opts.Version, TokenTTL: env.TokenTTL,
-		Handler: handler{g}, Observer: g.observers,
+		Protocol: hub.Protocol(env.Hub.UpstreamProtocol), Handler: handler{g}, Observer: g.observers,
 	}
 	if env.Hub.Style == config.StyleConnectionString {
 		id, signer, err := hub.ParseConnectionString(env.Hub.ConnectionString.Reveal())

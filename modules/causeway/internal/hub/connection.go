@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/Azure/go-amqp"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -28,7 +29,7 @@ const (
 	linkCorrelation = "com.microsoft:channel-correlation-id"
 )
 
-// connection is one AMQP connection with everything attached. One session
+// connection is the link over AMQP: one connection with everything attached. One session
 // carries all links of the identity, under the names that the SDKs use, because
 // the hub looks links up by name.
 type connection struct {
@@ -46,9 +47,9 @@ type connection struct {
 	accepted time.Time
 }
 
-// connect dials and attaches in the order of the SDKs. On failure nothing is
+// connectAMQP dials and attaches in the order of the SDKs. On failure nothing is
 // left open.
-func (h *Hub) connect(ctx context.Context) (*connection, error) {
+func (h *Hub) connectAMQP(ctx context.Context) (link, error) {
 	raw, err := h.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to edge hub: %w", err)
@@ -122,7 +123,13 @@ func (c *connection) run(ctx context.Context) error {
 	c.hub.opts.Handler.Connected()
 	err := g.Wait()
 	c.close()
+	c.twin.requests.lost()
 	return err
+}
+
+// request implements link.
+func (c *connection) request(ctx context.Context, operation string, body []byte) ([]byte, error) {
+	return c.twin.request(ctx, operation, body)
 }
 
 // watch ends the connection's work when the hub closes it: that comes as a Close
@@ -229,5 +236,5 @@ func denied(err error) bool {
 	if errors.As(err, &remote) {
 		return remote.Condition == amqp.ErrCondNotAllowed || remote.Condition == amqp.ErrCondUnauthorizedAccess
 	}
-	return errors.Is(err, errPutToken)
+	return errors.Is(err, errPutToken) || errors.Is(err, packets.ErrorRefusedNotAuthorised)
 }

@@ -2,16 +2,17 @@ package hub
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"sync/atomic"
 	"time"
 )
+
+// errRenewal ends a link that cannot renew its token.
+var errRenewal = errors.New("connection ended for a new token")
 
 // ErrNotConnected is returned by calls that need the hub while it is away.
 var ErrNotConnected = errors.New("edge hub not connected")
@@ -36,6 +37,8 @@ const (
 type Options struct {
 	Identity Identity
 	Signer   Signer
+	// Protocol is what the hub is spoken to in. Default AMQP.
+	Protocol Protocol
 	// Roots returns the certificates that may sign the hub's. It is asked at every
 	// connect, since the edge CA may have been renewed.
 	Roots func(context.Context) (*x509.CertPool, error)
@@ -81,7 +84,8 @@ type Input struct {
 type Observer interface {
 	// Connection tells that the connection stands (nil) or why it ended.
 	Connection(err error)
-	// Renewed tells that a token was put on the open connection.
+	// Renewed tells that a new token took the place of the old one: on the open
+	// connection over AMQP, and by a new one over MQTT.
 	Renewed()
 	// Batch tells of a settled batch: messages, time in flight, and the error
 	// condition of a refusal ("" when accepted).
@@ -92,7 +96,7 @@ type Observer interface {
 type Hub struct {
 	opts   Options
 	uplink *Uplink
-	live   atomic.Pointer[connection]
+	live   atomic.Pointer[link]
 }
 
 // New makes a hub that is not yet running.
@@ -103,6 +107,9 @@ func New(opts Options, uplink *Uplink) *Hub {
 	if opts.SettleTimeout <= 0 {
 		opts.SettleTimeout = time.Minute
 	}
+	if opts.Protocol == "" {
+		opts.Protocol = AMQP
+	}
 	if opts.Observer == nil {
 		opts.Observer = silent{}
 	}
@@ -111,12 +118,16 @@ func New(opts Options, uplink *Uplink) *Hub {
 
 // Run keeps the connection until ctx ends, and returns when all of it is closed.
 func (h *Hub) Run(ctx context.Context) {
-	failures := 0
+	failures, renewing := 0, false
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := h.once(ctx)
+		err := h.once(ctx, renewing)
 		if ctx.Err() != nil {
 			return
+		}
+		if renewing = errors.Is(err, errRenewal); renewing {
+			failures = 0
+			continue
 		}
 		h.opts.Observer.Connection(err)
 		if time.Since(began) > settledUp {
@@ -136,11 +147,11 @@ func (h *Hub) Connected() bool { return h.live.Load() != nil }
 // with its $version. The hub gives empty objects when it does not know the twin
 // yet.
 func (h *Hub) Twin(ctx context.Context) (desired, reported json.RawMessage, err error) {
-	c := h.live.Load()
-	if c == nil {
+	l := h.live.Load()
+	if l == nil {
 		return nil, nil, fmt.Errorf("get twin: %w", ErrNotConnected)
 	}
-	body, err := c.twin.request(ctx, "GET", nil)
+	body, err := (*l).request(ctx, "GET", nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("get twin: %w", err)
 	}
@@ -154,49 +165,37 @@ func (h *Hub) Twin(ctx context.Context) (desired, reported json.RawMessage, err 
 // Report sends a patch of the reported properties. The hub has stored it when
 // Report returns nil; a *TwinError tells of a patch that breaks its rules.
 func (h *Hub) Report(ctx context.Context, patch json.RawMessage) error {
-	c := h.live.Load()
-	if c == nil {
+	l := h.live.Load()
+	if l == nil {
 		return fmt.Errorf("report: %w", ErrNotConnected)
 	}
-	if _, err := c.twin.request(ctx, "PATCH", patch); err != nil {
+	if _, err := (*l).request(ctx, "PATCH", patch); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil
 }
 
-// once is the life of one connection.
-func (h *Hub) once(ctx context.Context) error {
+// once is the life of one connection; renewing tells that the one before ended for a
+// new token, which is no news but that of the token.
+func (h *Hub) once(ctx context.Context, renewing bool) error {
 	dialCtx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	c, err := h.connect(dialCtx)
+	l, err := h.connect(dialCtx)
 	if err != nil {
 		return err
 	}
-	h.live.Store(c)
+	h.live.Store(&l)
 	h.uplink.reached(true)
-	h.opts.Observer.Connection(nil)
-	err = c.run(ctx)
+	if renewing {
+		h.opts.Observer.Renewed()
+	} else {
+		h.opts.Observer.Connection(nil)
+	}
+	err = l.run(ctx)
 	h.live.Store(nil)
 	h.uplink.recall()
 	h.uplink.reached(false)
 	return err
-}
-
-func (h *Hub) dial(ctx context.Context) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(h.opts.Identity.Gateway)
-	if err != nil {
-		host, port = h.opts.Identity.Gateway, "5671" // IANA amqps
-	}
-	roots, err := h.opts.Roots(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("trust bundle: %w", err)
-	}
-	d := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}}
-	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		return nil, fmt.Errorf("dial: %w", err)
-	}
-	return conn, nil
 }
 
 // backoff is full jitter over an exponentially growing bound.

@@ -5,17 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"sync"
 
 	"github.com/Azure/go-amqp"
-)
-
-const (
-	// methodsAtOnce bounds the direct methods that run at the same time. Each may
-	// wait minutes for a device; the hub itself does not serialise them.
-	methodsAtOnce = 32
-	// statusBusy answers what is over the bound.
-	statusBusy = 429
 )
 
 // methodLinks is the pair of links that carries direct methods and their answers.
@@ -36,11 +27,10 @@ func (c *connection) newMethodLinks(ctx context.Context) (*methodLinks, error) {
 
 // serve answers every request, each in its own goroutine, and waits for them.
 func (l *methodLinks) serve(ctx context.Context) error {
-	var running sync.WaitGroup
-	defer running.Wait()
+	desk := newMethodDesk(l.hub.opts.Handler)
+	defer desk.wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	free := make(chan struct{}, methodsAtOnce)
 	for {
 		msg, err := l.rx.Receive(ctx, nil)
 		if err != nil {
@@ -49,30 +39,15 @@ func (l *methodLinks) serve(ctx context.Context) error {
 		if err := l.rx.AcceptMessage(ctx, msg); err != nil {
 			return fmt.Errorf("settle method: %w", err)
 		}
-		select {
-		case free <- struct{}{}:
-			running.Go(func() {
-				defer func() { <-free }()
-				l.answer(ctx, msg)
-			})
-		default:
-			l.reply(ctx, msg, statusBusy, json.RawMessage(`{"error":"too many methods at once"}`))
-		}
+		name, _ := msg.ApplicationProperties["IoThub-methodname"].(string)
+		desk.take(ctx, name, msg.GetData(), func(status int, answer json.RawMessage) {
+			l.reply(ctx, msg, status, answer)
+		})
 	}
 }
 
-func (l *methodLinks) answer(ctx context.Context, msg *amqp.Message) {
-	name, _ := msg.ApplicationProperties["IoThub-methodname"].(string)
-	status, payload := l.hub.opts.Handler.Method(ctx, name, msg.GetData())
-	l.reply(ctx, msg, status, payload)
-}
-
-// reply sends an answer. One that cannot be sent is lost with its connection, and
-// the hub tells the caller of the timeout.
+// reply sends an answer, which is lost when it cannot be sent.
 func (l *methodLinks) reply(ctx context.Context, request *amqp.Message, status int, payload json.RawMessage) {
-	if len(payload) == 0 {
-		payload = json.RawMessage("null")
-	}
 	var id any
 	if request.Properties != nil {
 		id = request.Properties.CorrelationID
