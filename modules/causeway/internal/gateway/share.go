@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -101,11 +102,12 @@ func (s *share) TrySend(outcome []message.Message, r message.Receipt) error {
 	return nil
 }
 
+// weigh is what an outcome takes of the share; never more than fits into a load.
 func weigh(outcome []message.Message) (n int) {
 	for i := range outcome {
 		n += len(outcome[i].Body) + messageRoom
 	}
-	return n
+	return min(n, math.MaxInt32)
 }
 
 // take takes room if there is some.
@@ -222,12 +224,13 @@ func (s *share) waiting() int {
 	return len(s.waiters)
 }
 
-// load is the room that one outcome takes, and the receipt of its messages.
+// load is the room that one outcome takes, and the receipt of its messages. There is one for
+// every message on its way, so it is kept to half of a cache line.
 type load struct {
 	share   *share
-	bytes   int
-	left    atomic.Int64 // messages that are not settled
 	receipt message.Receipt
+	bytes   int32
+	left    atomic.Int32 // messages that are not settled
 }
 
 func (s *share) load(bytes, messages int, r message.Receipt) *load {
@@ -235,8 +238,8 @@ func (s *share) load(bytes, messages int, r message.Receipt) *load {
 	if l == nil {
 		l = &load{share: s}
 	}
-	l.bytes, l.receipt = bytes, r
-	l.left.Store(int64(messages))
+	l.bytes, l.receipt = int32(bytes), r //nolint:gosec // weigh's bound
+	l.left.Store(int32(messages))        //nolint:gosec // each weighs something
 	return l
 }
 
@@ -249,7 +252,7 @@ func (l *load) Settled(err error) {
 }
 
 func (l *load) end() {
-	s, n := l.share, l.bytes
+	s, n := l.share, int(l.bytes)
 	l.receipt = nil
 	s.loads.Put(l)
 	s.release(n)

@@ -62,7 +62,7 @@ func (d *device) Peer() codec.Peer {
 // mute observes nothing.
 type mute struct{}
 
-func (mute) Frame(int)                        {}
+func (mute) Received(int, int)                {}
 func (mute) Sent(int)                         {}
 func (mute) Acknowledged(time.Duration, bool) {}
 func (mute) Fault(f session.Fault)            { panic(f.Err) }

@@ -135,9 +135,9 @@ func (l *Listener) Closed(reason string) {
 // Refused counts what was not let in.
 func (l *Listener) Refused(reason string) { l.LinksRefused.Inc(reason) }
 
-// Frame counts a frame that was received, and its bytes.
-func (l *Listener) Frame(bytes int) {
-	l.Frames.Inc()
+// Received counts frames that were received, and their bytes together.
+func (l *Listener) Received(frames, bytes int) {
+	l.Frames.Add(float64(frames))
 	l.BytesIn.Add(float64(bytes))
 }
 

@@ -38,7 +38,7 @@ func useEverything(t *testing.T, m *Metrics) {
 	l.Opened()
 	l.Closed("idle")
 	l.Refused("tls")
-	l.Frame(100)
+	l.Received(1, 100)
 	l.Sent(3)
 	l.Acknowledged(time.Millisecond, true)
 	l.Acknowledged(time.Second, false)
@@ -245,7 +245,7 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		l.Opened()
 		l.Closed("idle")
 		l.Refused("tls")
-		l.Frame(10)
+		l.Received(1, 10)
 		l.Sent(2)
 		l.Acknowledged(time.Millisecond, true)
 		m.Hub.Batch(5, time.Millisecond, "")
@@ -259,7 +259,7 @@ func BenchmarkAFrameAndItsAcknowledgement(b *testing.B) {
 	l := testMetrics().Listener("a")
 	b.ReportAllocs()
 	for b.Loop() {
-		l.Frame(120)
+		l.Received(1, 120)
 		l.Sent(1)
 		l.Acknowledged(time.Millisecond, true)
 	}

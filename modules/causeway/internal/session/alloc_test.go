@@ -27,7 +27,7 @@ func (settling) TrySend(outcome []message.Message, r message.Receipt) error {
 // mute observes nothing.
 type mute struct{}
 
-func (mute) Frame(int)                        {}
+func (mute) Received(int, int)                {}
 func (mute) Sent(int)                         {}
 func (mute) Acknowledged(time.Duration, bool) {}
 func (mute) Fault(Fault)                      {}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -26,6 +27,7 @@ type commands struct {
 	waiting map[string]chan codec.Result
 	failed  error
 	frame   chan []byte   // the caller that waits for the next frame, nil for none
+	awaited atomic.Bool   // frame is not nil: looked at for every frame, without the lock
 	slot    chan struct{} // cap 1: held by the command in flight; made with the first
 	gone    chan struct{} // closed by fail; made with the first
 }
@@ -211,6 +213,7 @@ func (c *commands) awaitFrame() (chan []byte, error) {
 		return nil, fmt.Errorf("another caller waits for the next frame: %w", codec.ErrBusy)
 	}
 	c.frame = make(chan []byte, 1)
+	c.awaited.Store(true)
 	return c.frame, nil
 }
 
@@ -219,11 +222,15 @@ func (c *commands) forgetFrame(frame chan []byte) {
 	defer c.mu.Unlock()
 	if c.frame == frame {
 		c.frame = nil
+		c.awaited.Store(false)
 	}
 }
 
 // raw gives a copy of the frame to who waits for one.
 func (c *commands) raw(b []byte) {
+	if !c.awaited.Load() {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.frame == nil {
@@ -231,4 +238,5 @@ func (c *commands) raw(b []byte) {
 	}
 	c.frame <- append([]byte(nil), b[:min(len(b), rawLimit)]...)
 	c.frame = nil
+	c.awaited.Store(false)
 }

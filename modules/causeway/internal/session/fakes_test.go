@@ -178,7 +178,7 @@ type fakeObserver struct {
 	frames, sent, positive, nays int
 }
 
-func (o *fakeObserver) Frame(int) { o.mu.Lock(); o.frames++; o.mu.Unlock() }
+func (o *fakeObserver) Received(n, _ int) { o.mu.Lock(); o.frames += n; o.mu.Unlock() }
 func (o *fakeObserver) Sent(n int) {
 	o.mu.Lock()
 	o.sent += n

@@ -155,7 +155,11 @@ func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) 
 	}
 	if err == nil {
 		s.present.Store(true)
-		s.profile.Observer.Sent(len(l.msgs))
+		if l == s.main {
+			s.tally.messages += len(l.msgs)
+		} else {
+			s.profile.Observer.Sent(len(l.msgs))
+		}
 		return nil
 	}
 	l.lost(receipt, err)

@@ -74,8 +74,8 @@ type Router interface {
 // Observer counts and logs for one listener. It is called inline from many
 // goroutines, so it must be cheap.
 type Observer interface {
-	// Frame tells of a frame that was received.
-	Frame(bytes int)
+	// Received tells of frames that were received, and of their bytes together.
+	Received(frames, bytes int)
 	// Sent tells of messages handed to the uplink.
 	Sent(messages int)
 	// Acknowledged tells how long a device waited for its acknowledgement.

@@ -111,6 +111,7 @@ func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
 	r := frame.NewReader(gate, split, opts)
 	wake := func() { _ = r.SetReadDeadline(time.Unix(1, 0)) } // fails only on a closed link, which needs no waking
 	defer context.AfterFunc(draining, wake)()
+	defer s.count()
 	var deadline, now time.Time
 	arm := func(t time.Time) {
 		deadline = t
@@ -216,6 +217,7 @@ type loginGate struct {
 }
 
 func (g *loginGate) Read(p []byte) (int, error) {
+	g.session.count() // before the device may be silent
 	if !g.session.present.Load() {
 		left := g.session.profile.LoginBytes - g.session.read
 		if left <= 0 {
@@ -236,6 +238,7 @@ func (s *Session) Datagram(b []byte, at time.Time) {
 	ctx := context.Background() // nothing on the way of a datagram waits
 	s.main = s.takeLane(&s.speaks, true)
 	defer func() {
+		s.count()
 		s.giveLane(s.main)
 		s.main = nil
 	}()

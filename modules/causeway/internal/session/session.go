@@ -49,6 +49,7 @@ type Session struct {
 	bound    binding
 	asked    time.Time // when the session began to wait for the frame after the last
 	read     int       // bytes before the first identity or message
+	tally    tally     // of the link's own goroutine
 	gone     sync.Once
 }
 
@@ -69,6 +70,22 @@ func Begin(p *Profile, link Link) (*Session, error) {
 		s.bind(p.Device)
 	}
 	return s, nil
+}
+
+// tally is what the observer is not told yet. Counters are shared by all links, so they
+// are told once for each read, which may bring hundreds of frames.
+type tally struct{ frames, bytes, messages int }
+
+// count tells the observer.
+func (s *Session) count() {
+	t := s.tally
+	s.tally = tally{}
+	if t.frames > 0 {
+		s.profile.Observer.Received(t.frames, t.bytes)
+	}
+	if t.messages > 0 {
+		s.profile.Observer.Sent(t.messages)
+	}
 }
 
 // newEpoch is distinct for each session of a device, over restarts too: the time
@@ -112,7 +129,8 @@ func (s *Session) split(data []byte, atEOF bool) (advance int, b []byte, err err
 func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	s.last.Store(at.UnixNano())
 	s.frames.Add(1)
-	s.profile.Observer.Frame(len(b))
+	s.tally.frames++
+	s.tally.bytes += len(b)
 	s.pending.raw(b)
 	l := s.main
 	err := s.receive(codec.Frame{Bytes: b, At: at}, &l.out)

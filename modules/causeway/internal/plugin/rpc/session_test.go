@@ -56,7 +56,7 @@ func (*gateway) TrySend(list []message.Message, r message.Receipt) error {
 }
 
 func (*gateway) Apply(*message.Message)           {}
-func (*gateway) Frame(int)                        {}
+func (*gateway) Received(int, int)                {}
 func (*gateway) Sent(int)                         {}
 func (*gateway) Acknowledged(time.Duration, bool) {}
 
