@@ -187,7 +187,7 @@ func (s *Service) carry(d Device, q *queue, w *waiting) bool {
 		s.end(w, expired(w))
 		return true
 	}
-	a := deliver(s.ctx, d, w.request)
+	a := deliver(s.ctx, d, w.request, w.id)
 	if a.Status == StatusNoReply && s.ctx.Err() != nil && !w.sync && w.kept {
 		return true // the next start goes on from what is in the store
 	}
@@ -200,6 +200,9 @@ func (s *Service) carry(d Device, q *queue, w *waiting) bool {
 
 // end tells the end of a command to who waits for it, or to Options.Ended.
 func (s *Service) end(w *waiting, a Answer) {
+	if a.Status == StatusExpired {
+		s.opts.Expired(w.request, w.id)
+	}
 	if w.sync {
 		s.forget(w)
 		w.done <- a

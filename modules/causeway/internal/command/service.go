@@ -22,7 +22,8 @@ const (
 
 // Device is a connected device.
 type Device interface {
-	Command(ctx context.Context, name string, payload json.RawMessage) (codec.Result, error)
+	// Command sends the request's command; the id is empty where callers know none.
+	Command(ctx context.Context, r Request, id string) (codec.Result, error)
 	Raw(ctx context.Context, b []byte, await bool) ([]byte, error)
 	Disconnect(reason string)
 }
@@ -43,6 +44,9 @@ type Options struct {
 	// Failed hears of a store that cannot be written and of ends that cannot be told;
 	// optional.
 	Failed func(error)
+	// Expired hears of queued commands that no device took in time, and of their ids. It
+	// must not block; optional.
+	Expired func(Request, string)
 	// Counted hears of the status of every command; optional.
 	Counted func(status int)
 }
@@ -112,6 +116,9 @@ func New(opts Options) *Service {
 	if opts.Failed == nil {
 		opts.Failed = func(error) {}
 	}
+	if opts.Expired == nil {
+		opts.Expired = func(Request, string) {}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Service{
 		opts: opts, queues: make(map[string]*queue),
@@ -160,7 +167,7 @@ func (s *Service) do(ctx context.Context, r Request) Answer {
 	d, connected := s.opts.Find(r.DeviceID)
 	switch queued := s.behindOthers(r.DeviceID); {
 	case connected && !queued && !r.Retry:
-		return deliver(ctx, d, r)
+		return deliver(ctx, d, r, "")
 	case connected && r.QueueSeconds == 0:
 		return refuse(StatusBusy, fmt.Sprintf("earlier commands wait for device %q", r.DeviceID))
 	case r.QueueSeconds == 0:
@@ -216,10 +223,10 @@ func (s *Service) behindOthers(device string) bool {
 }
 
 // deliver sends to a connected device.
-func deliver(ctx context.Context, d Device, r Request) Answer {
+func deliver(ctx context.Context, d Device, r Request, id string) Answer {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.TimeoutSeconds)*time.Second)
 	defer cancel()
-	result, err := d.Command(ctx, r.Command, r.Payload)
+	result, err := d.Command(ctx, r, id)
 	switch {
 	case err != nil && statusOf(err) == StatusNoReply:
 		return refuse(StatusNoReply, fmt.Sprintf("device %q gave no answer: %v", r.DeviceID, err))

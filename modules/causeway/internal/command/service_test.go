@@ -27,7 +27,8 @@ type fakeDevice struct {
 	closed  string
 }
 
-func (d *fakeDevice) Command(ctx context.Context, name string, _ json.RawMessage) (codec.Result, error) {
+func (d *fakeDevice) Command(ctx context.Context, r Request, _ string) (codec.Result, error) {
+	name := r.Command
 	d.mu.Lock()
 	d.heard = append(d.heard, name)
 	d.mu.Unlock()
@@ -57,6 +58,7 @@ type field struct {
 	mu      sync.Mutex
 	devices map[string]*fakeDevice
 	ended   []string // "id status"
+	expired []string // ids
 	counted []int
 	limit   int
 	looking func() // called in the middle of a look for a device
@@ -89,6 +91,11 @@ func newKeptField(t *testing.T, store Store) *field {
 			f.failed = append(f.failed, err)
 		},
 		Store: store,
+		Expired: func(_ Request, id string) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.expired = append(f.expired, id)
+		},
 		Counted: func(status int) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -271,6 +278,9 @@ func TestLongQueueingIsAnsweredAtOnce(t *testing.T) {
 		f.come("d", &fakeDevice{})
 		time.Sleep(time.Hour)
 		synctest.Wait()
+		if want := []string{"2"}; !slices.Equal(f.expired, want) {
+			t.Errorf("expired %v, want %v", f.expired, want)
+		}
 		if want := []string{"1 200", "2 408"}; !slices.Equal(f.ended, want) {
 			t.Errorf("ended %v, want %v", f.ended, want)
 		}

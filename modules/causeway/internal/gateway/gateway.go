@@ -272,5 +272,13 @@ func (g *Gateway) find(device string) (command.Device, bool) {
 	if s == nil {
 		return nil, false
 	}
-	return s, true
+	return recipient{s}, true
+}
+
+// recipient is a connected device on the way down.
+type recipient struct{ *session.Session }
+
+// Command implements command.Device.
+func (r recipient) Command(ctx context.Context, q command.Request, id string) (codec.Result, error) {
+	return r.Give(ctx, session.Order{Device: q.DeviceID, ID: id, Name: q.Command, Payload: q.Payload})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/hub"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/twin"
 )
 
@@ -156,7 +157,7 @@ func (g *Gateway) pushDesired(ctx context.Context, id string, desired json.RawMe
 	}
 	ctx, cancel := context.WithTimeout(ctx, desiredTimeout)
 	defer cancel()
-	result, err := s.Command(ctx, codec.CommandDesired, desired)
+	result, err := s.Give(ctx, session.Order{Device: id, Name: codec.CommandDesired, Payload: desired})
 	return result.Payload, errors.Join(err, result.Err)
 }
 

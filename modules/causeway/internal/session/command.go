@@ -52,63 +52,121 @@ func (c *commands) ended() bool {
 	return c.failed != nil
 }
 
-// Command sends a command and waits for the device's answer. One is in flight at a
+// Order is a command for a device.
+type Order struct {
+	// Device is whom it is for, empty for the session's own.
+	Device string
+	// ID is what callers know it by, empty for none.
+	ID string
+	// Name and Payload are the codec's business.
+	Name    string
+	Payload json.RawMessage
+}
+
+func (o *Order) turn(kind TurnKind, reason string) Turn {
+	return Turn{Kind: kind, Device: o.Device, Command: o.Name, CommandID: o.ID, Reason: reason}
+}
+
+// Command gives an order to the session's own device, see Give.
+func (s *Session) Command(ctx context.Context, name string, payload json.RawMessage) (codec.Result, error) {
+	return s.Give(ctx, Order{Name: name, Payload: payload})
+}
+
+// Give sends a command and waits for the device's answer. One is in flight at a
 // time; later callers wait for their turn. The result's Err is the device's own
 // refusal. Errors are ctx's, ErrGone, errors.ErrUnsupported, the codec's kinds
 // and those of the link.
-func (s *Session) Command(ctx context.Context, name string, payload json.RawMessage) (codec.Result, error) {
+func (s *Session) Give(ctx context.Context, o Order) (codec.Result, error) {
+	if o.Device == "" {
+		o.Device = s.Device()
+	}
+	r, sent, err := s.give(ctx, o)
+	switch {
+	case err != nil:
+		s.expired(o, sent, err)
+	case r.Err != nil:
+		s.turned(o.turn(TurnCommandAnswered, reasonNo))
+	default:
+		s.turned(o.turn(TurnCommandAnswered, ""))
+	}
+	return r, err
+}
+
+// expired tells of an order that has no answer. One that the codec does not have is
+// nobody's business but the caller's.
+func (s *Session) expired(o Order, sent bool, err error) {
+	t := o.turn(TurnCommandExpired, reasonLinkEnded)
+	timed, gone := errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled)
+	switch {
+	case !sent && !timed && !gone && !errors.Is(err, ErrGone):
+		return
+	case !sent:
+		t.Reason = reasonNotSent
+	case timed:
+		t.Reason = reasonNoAnswer
+	case gone:
+		t.Reason = reasonCallerEnded
+	}
+	s.turned(t)
+}
+
+// give does Give's work; sent tells whether the command was on its way.
+func (s *Session) give(ctx context.Context, o Order) (r codec.Result, sent bool, err error) {
 	if s.engaged.Load().commander == nil {
-		return codec.Result{}, fmt.Errorf("codec %s has no commands: %w", s.profile.CodecName, errors.ErrUnsupported)
+		return r, false, fmt.Errorf("codec %s has no commands: %w", s.profile.CodecName, errors.ErrUnsupported)
 	}
 	slot, gone := s.pending.channels()
 	select {
 	case slot <- struct{}{}:
 		defer func() { <-slot }()
 	case <-ctx.Done():
-		return codec.Result{}, ctx.Err()
+		return r, false, ctx.Err()
 	case <-gone:
-		return codec.Result{}, ErrGone
+		return r, false, ErrGone
 	}
 	id, answer, err := s.pending.expect()
 	if err != nil {
-		return codec.Result{}, err
+		return r, false, err
 	}
 	defer s.pending.forget(id)
-	if err := s.order(ctx, codec.Command{Correlation: id, Name: name, Payload: payload}); err != nil {
-		return codec.Result{}, err
+	if sent, err = s.order(ctx, id, o); err != nil {
+		return r, sent, err
 	}
 	select {
 	case r, ok := <-answer:
 		if !ok {
-			return codec.Result{}, ErrGone
+			return codec.Result{}, true, ErrGone
 		}
-		return r, nil
+		return r, true, nil
 	case <-ctx.Done():
-		return codec.Result{}, ctx.Err()
+		return r, true, ctx.Err()
 	}
 }
 
-// order gives the command to the dialogue and writes what it makes of it.
-func (s *Session) order(ctx context.Context, c codec.Command) error {
+// order gives the command to the dialogue and writes what it makes of it. It is told of
+// before: what the device says upon it comes after.
+func (s *Session) order(ctx context.Context, id string, o Order) (sent bool, err error) {
 	s.sideMu.Lock()
 	defer s.sideMu.Unlock()
 	l := s.takeLane(&s.aside, true)
 	defer s.giveLane(l)
+	c := codec.Command{Correlation: id, Name: o.Name, Payload: o.Payload}
 	if err := s.orderDialogue(c, &l.out); err != nil {
 		if errors.Is(err, codec.ErrBroken) {
 			s.fail(err)
 		}
-		return err
+		return false, err
 	}
-	err := l.process(ctx, time.Now())
+	s.turned(o.turn(TurnCommandSent, ""))
+	err = l.process(ctx, time.Now())
 	if err == nil {
-		return nil
+		return true, nil
 	}
 	s.fail(err)
 	if _, ok := errors.AsType[*ending](err); ok {
-		return nil // the result may have come with it; otherwise the end of the link ends the waiting
+		return true, nil // the result may have come with it; otherwise the end of the link ends the waiting
 	}
-	return err
+	return true, err
 }
 
 func (s *Session) orderDialogue(c codec.Command, out *codec.Outcome) (err error) {

@@ -59,6 +59,9 @@ func (k *fakeLink) Close(reason string) {
 	}
 }
 
+// Reason makes it a link that knows why it was closed.
+func (k *fakeLink) Reason() string { return k.closedFor() }
+
 func (k *fakeLink) Peer() codec.Peer      { return k.peer }
 func (k *fakeLink) Done() <-chan struct{} { return k.done }
 

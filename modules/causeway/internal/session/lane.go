@@ -84,15 +84,17 @@ func (l *lane) process(ctx context.Context, at time.Time) error {
 func (l *lane) identify(id *codec.Identity) error {
 	s := l.session
 	if err := checkDevice(id.Device); err != nil {
+		s.refused(id.Device, reasonIllegal)
 		return errors.Join(l.write(id.Refuse), err)
 	}
 	if !s.profile.Admit(id.Device) {
+		s.refused(id.Device, reasonUnknown)
 		if err := l.write(id.Refuse); err != nil {
 			return err
 		}
 		return fmt.Errorf("device %q: %w", id.Device, codec.ErrRefused)
 	}
-	if old := s.identity.Load(); old == nil || *old != id.Device {
+	if !s.loggedIn(id.Device) {
 		device := id.Device
 		s.identity.Store(&device)
 		s.profile.Table.claim(device, s)
@@ -233,9 +235,11 @@ func (l *lane) speaker(named string) (string, error) {
 		return device, nil
 	}
 	if err := checkDevice(device); err != nil {
+		s.refused(device, reasonIllegal)
 		return "", fmt.Errorf("%w: %w", message.ErrRefused, err)
 	}
-	if id := s.identity.Load(); named != "" && (id == nil || *id != named) && !s.profile.Admit(named) {
+	if named != "" && !s.loggedIn(named) && !s.profile.Admit(named) {
+		s.refused(named, reasonUnknown)
 		return "", fmt.Errorf("device %q: %w: %w", named, message.ErrRefused, codec.ErrRefused)
 	}
 	s.bind(device)

@@ -51,6 +51,10 @@ type Profile struct {
 	Router   Router
 	Table    *Table
 	Observer Observer
+	// Turned hears of the turns in the lives of devices, in the order in which they happen
+	// to each. It is called inline, of connections with the table's lock held: it must
+	// neither wait nor call back. Optional.
+	Turned func(Turn)
 
 	edition   atomic.Pointer[Edition]
 	exchanges sync.Pool // of *exchange

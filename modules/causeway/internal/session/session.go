@@ -154,6 +154,9 @@ func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	case kind == FaultProtocol:
 		return aboutFrame(err, b)
 	default:
+		if kind == FaultIdentity {
+			s.refused(s.known(), reasonCodec)
+		}
 		return err
 	}
 }
@@ -169,13 +172,18 @@ func (s *Session) report(f Fault) {
 // Device is the id that the device logged in with, else the fixed one of the
 // listener, else the listener's name.
 func (s *Session) Device() string {
+	if id := s.known(); id != "" {
+		return id
+	}
+	return s.profile.Listener
+}
+
+// known is Device without the listener's name for nobody.
+func (s *Session) known() string {
 	if id := s.identity.Load(); id != nil {
 		return *id
 	}
-	if s.profile.Device != "" {
-		return s.profile.Device
-	}
-	return s.profile.Listener
+	return s.profile.Device
 }
 
 // tick lets the dialogue's timers run; the table calls it about once a second. A

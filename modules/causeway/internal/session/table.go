@@ -118,13 +118,16 @@ func (t *Table) enter(s *Session) {
 }
 
 func (t *Table) leave(s *Session) {
+	reason := s.endedFor()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.sessions, s)
 	for _, device := range s.bound.list {
-		if t.devices[device] == s {
+		on := t.devices[device]
+		if on == s {
 			delete(t.devices, device)
 		}
+		s.turned(Turn{Kind: TurnDisconnected, Device: device, Reason: reason, Elsewhere: on != nil && on != s})
 	}
 	if s.bound.took {
 		t.moves.Add(1)
@@ -134,12 +137,16 @@ func (t *Table) leave(s *Session) {
 // claim gives a device that logged in to its new session. The link on which it
 // logged in before is closed: half-open connections of mobile devices are many.
 func (t *Table) claim(device string, s *Session) {
-	if old := t.put(device, s); old != nil {
-		if id := old.identity.Load(); id != nil && *id == device {
-			t.retire(old)
-			old.link.Close("taken-over")
-		}
+	if old := t.put(device, s, true); old != nil && old.loggedIn(device) {
+		t.retire(old)
+		old.link.Close("taken-over")
 	}
+}
+
+// loggedIn tells whether the device has logged in here, as the last one.
+func (s *Session) loggedIn(device string) bool {
+	id := s.identity.Load()
+	return id != nil && *id == device
 }
 
 // retire keeps a session that is about to end from taking devices back with the
@@ -150,25 +157,36 @@ func (t *Table) retire(s *Session) {
 	delete(t.sessions, s)
 }
 
-// put makes s speak for the device and returns the session that did before.
-func (t *Table) put(device string, s *Session) *Session {
+// put makes s speak for the device, by a login or because a message names it, and
+// returns the session that did before.
+func (t *Table) put(device string, s *Session, login bool) *Session {
 	t.mu.Lock()
 	old := t.devices[device]
 	if _, live := t.sessions[s]; !live || old == s {
 		t.mu.Unlock()
 		return nil
 	}
-	if !s.bound.add(device) {
+	first, ok := s.bound.add(device)
+	if !ok {
 		t.mu.Unlock()
 		return nil
 	}
 	t.devices[device] = s
+	// Links that share the listener's own id would pass it to and fro for ever.
+	shared := device == s.profile.Device || device == s.profile.Listener
 	if old != nil {
 		s.bound.took = true
-		// Links that share the listener's own id would pass it to and fro for ever.
-		if device != s.profile.Device && device != s.profile.Listener {
+		if !shared {
 			t.moves.Add(1)
 		}
+	}
+	if login && old != nil && old.loggedIn(device) {
+		s.turned(Turn{Kind: TurnTakenOver, Device: device, Before: old.link})
+	}
+	// A device that two links bring by turns is told of once for each, and again when the
+	// other has gone.
+	if first || old == nil && !shared {
+		s.turned(Turn{Kind: TurnConnected, Device: device})
 	}
 	t.mu.Unlock()
 	if t.Present != nil {
@@ -180,7 +198,7 @@ func (t *Table) put(device string, s *Session) *Session {
 // bind makes a session speak for a device that its messages name. It takes the
 // device from an older session without closing it: messages prove less than a
 // login, and the old link may speak for others.
-func (s *Session) bind(device string) { s.profile.Table.put(device, s) }
+func (s *Session) bind(device string) { s.profile.Table.put(device, s, false) }
 
 // binding lists the devices that a session speaks for; guarded by Table.mu.
 type binding struct {
@@ -188,15 +206,16 @@ type binding struct {
 	took bool // some device was taken from another session
 }
 
-func (b *binding) add(device string) bool {
+// add lists a device; first tells whether it was not there, ok whether it is now.
+func (b *binding) add(device string) (first, ok bool) {
 	if len(b.list) >= bindingsPerLink {
-		return false // before looking through the list, which then would cost every message
+		return false, false // before looking through the list, which then would cost every message
 	}
 	if slices.Contains(b.list, device) {
-		return true
+		return false, true
 	}
 	b.list = append(b.list, device)
-	return true
+	return true, true
 }
 
 // checkDevice refuses ids that cannot travel as text: the hub would refuse their
