@@ -183,10 +183,10 @@ func (m *manifest) ports(twin, options map[string]any) {
 }
 
 // routes: the edge hub has a route from every output that the twin names, and
-// from those that need no naming: the default one, the ends of queued commands, and
-// frames that could not be decoded.
+// from those that need no naming: the default one, the ends of queued commands, what
+// happens to devices, and frames that could not be decoded.
 func (m *manifest) routes(twin map[string]any) {
-	outputs := map[string]bool{"telemetry": true, "results": true, "deadletter": true}
+	outputs := map[string]bool{"telemetry": true, "results": true, "events": true, "deadletter": true}
 	for _, group := range []string{"listeners", "routes"} {
 		for name := range template.Object(twin, group) {
 			if output, ok := template.Object(twin, group, name)["output"].(string); ok {

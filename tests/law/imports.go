@@ -44,6 +44,7 @@ var directions = []struct {
 	{rooms + "/spool", leaves},
 	{rooms + "/state", nil},
 	{rooms + "/deadletter", append(leaves[:2:2], rooms+"/state")},
+	{rooms + "/lifecycle", leaves[1:]},
 	{rooms + "/config", leaves},
 	{rooms + "/observe", leaves},
 	{rooms + "/listen", leaves},

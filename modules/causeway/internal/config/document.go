@@ -20,6 +20,7 @@ type Document struct {
 	Limits        Limits              `json:"limits"`
 	Spool         Spool               `json:"spool"`
 	DeadLetters   DeadLetters         `json:"deadLetters"`
+	Events        Events              `json:"events"`
 	Log           Log                 `json:"log"`
 }
 
@@ -37,6 +38,28 @@ type Spool struct {
 type DeadLetters struct {
 	Count int `json:"count"`
 	Bytes int `json:"bytes"`
+}
+
+// Events says which turns in the lives of devices are told to the cloud, and bounds how
+// many are.
+type Events struct {
+	Connected        bool `json:"connected"`
+	Disconnected     bool `json:"disconnected"`
+	Authenticated    bool `json:"authenticated"`
+	Refused          bool `json:"refused"`
+	TakenOver        bool `json:"takenOver"`
+	Quarantined      bool `json:"quarantined"`
+	CommandSent      bool `json:"commandSent"`
+	CommandAnswered  bool `json:"commandAnswered"`
+	CommandExpired   bool `json:"commandExpired"`
+	IdentityAttached bool `json:"identityAttached"`
+	IdentityDetached bool `json:"identityDetached"`
+	IdentityRefused  bool `json:"identityRefused"`
+	// PerSecond and Burst are of all devices together, the others of each; all positive.
+	PerSecond       int `json:"perSecond"`
+	Burst           int `json:"burst"`
+	DevicePerMinute int `json:"devicePerMinute"`
+	DeviceBurst     int `json:"deviceBurst"`
 }
 
 // Limits are those of the whole gateway.

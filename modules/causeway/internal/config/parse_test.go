@@ -35,6 +35,10 @@ func TestAnEmptyTwinIsACompleteDocumentWithoutListeners(t *testing.T) {
 			Limits:        Limits{Connections: 10000, QueuedCommands: 1000},
 			Spool:         Spool{Bytes: 268435456, Full: "block", Durability: "hub", AlarmSeconds: 300},
 			DeadLetters:   DeadLetters{Count: 10000, Bytes: 16 << 20},
+			Events: Events{
+				Refused: true, Quarantined: true, IdentityRefused: true,
+				PerSecond: 5, Burst: 100, DevicePerMinute: 30, DeviceBurst: 20,
+			},
 		}
 		if !reflect.DeepEqual(doc, want) {
 			t.Errorf("%s gives %+v, want %+v", text, doc, want)

@@ -150,6 +150,7 @@ func (g *Gateway) enact(p *plan) {
 	g.mu.Unlock()
 	g.plugins.adopt(p.plugins)
 	g.router.table.Store(p.routes)
+	g.events.configure(p.document.Events)
 	g.quota.Resize(p.document.Limits.Connections)
 	if level := p.document.Log.Level; level != "" {
 		g.setLevel(level)

@@ -144,6 +144,7 @@ func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Liste
 	d.profile = g.profile(name, l, c, framing)
 	d.profile.Uplink = d.share
 	d.profile.Observer = d.observer
+	d.profile.Turned = g.events.of(name, l.Codec)
 	return d, faults
 }
 

@@ -66,6 +66,7 @@ type Gateway struct {
 	spooling  *spooling
 	kept      *state.File
 	letters   *deadLetters
+	events    *events
 
 	ready    atomic.Bool
 	applying sync.Mutex // one change of configuration at a time
@@ -104,13 +105,15 @@ func New(opts Options) (*Gateway, error) {
 	g.kept = state.New(env.DataDir)
 	g.plugins = newPlugins(g)
 	g.letters = newDeadLetters(g, g.kept)
+	g.events = newEvents(g.uplink)
 	g.spooling = &spooling{g: g, wanted: config.Spool{Full: "block", Durability: "hub"}}
 	g.observers = newObservers(observe.Labels{
 		IoTHub: env.Hub.IoTHubHostName, EdgeDevice: env.Hub.DeviceID, Module: env.Hub.ModuleID, Version: opts.Version,
 	}, opts.Log)
 	g.observers.letters, g.observers.codecs = g.letters, opts.Registry
 	err := errors.Join(
-		g.observers.gauges(g), g.observers.spoolGauges(g.spooling), g.observers.letterGauges(g.letters))
+		g.observers.gauges(g), g.observers.spoolGauges(g.spooling), g.observers.letterGauges(g.letters),
+		g.events.counters(g.observers.metrics))
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
@@ -121,7 +124,7 @@ func New(opts Options) (*Gateway, error) {
 	g.hub = hub.New(hubOptions, g.uplink)
 	g.commands = command.New(command.Options{
 		Find: g.find, Limit: func() int { return g.current().Limits.QueuedCommands },
-		Ended: g.commandEnded, Store: command.StateStore{File: g.kept},
+		Ended: g.commandEnded, Expired: g.events.expired, Store: command.StateStore{File: g.kept},
 		Failed: func(err error) { g.observers.flood.Warn("queued commands not kept", err) },
 	})
 	g.methods = command.NewMethods(g.commands, g, g.letters, g, g)
@@ -263,6 +266,7 @@ func (g *Gateway) drain() {
 		})
 	}
 	closing.Wait()
+	_ = g.uplink.Drain(ctx) // events of the links' ends; the telemetry's end was told above
 	g.log.Info().Msg("down")
 }
 

@@ -57,6 +57,7 @@ func (g *Gateway) Status() any {
 	description["uptimeSeconds"] = int(time.Since(g.began).Seconds())
 	description["hub"] = map[string]any{"connected": g.hub.Connected(), "error": g.observers.connectionError()}
 	description["deadLetters"] = g.letters.state()
+	description["events"] = g.events.output.Stats()
 	description["uplink"] = map[string]any{
 		"messages": queue.Messages, "bytes": queue.Bytes, "batchesInFlight": queue.Batches,
 		"oldestSeconds": g.oldestUnsent().Seconds(), "retried": queue.Retried,
