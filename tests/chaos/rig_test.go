@@ -67,13 +67,16 @@ type rig struct {
 	skipped  bool // the fault that runs could not be had
 	began    time.Time
 	queue    int // size.queueBytes
+	// told are the dead letters among the messages up to number read.
+	told map[string]bool
+	read uint64
 }
 
 // newRig starts all of it and returns when every kind of device is acknowledged.
 func newRig(t *testing.T, seed uint64, ack string, n size) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, dice: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), queue: n.queueBytes,
+		t: t, dice: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), queue: n.queueBytes, told: map[string]bool{},
 		evidence: Evidence{Seed: seed, MemoryLimit: memoryLimit, Faults: map[string]int{}},
 	}
 	if world.RaceDetector {
@@ -298,6 +301,23 @@ func (r *rig) metric(wanted string) (n int64) {
 		n += int64(f)
 	}
 	return n
+}
+
+// letters is how many dead letters are on their way: the gateway made them, and neither
+// gave them up nor are they in the cloud. Those of gateways that were killed are taken
+// off, so only its change means something while one gateway lives.
+func (r *rig) letters() int64 {
+	r.t.Helper()
+	on := r.metric("causeway_dead_letters_total") - r.metric("causeway_dead_letters_unsent_total")
+	for page := r.sim.Messages(r.read); len(page) > 0; page = r.sim.Messages(r.read) {
+		for i := range page {
+			if m := &page[i]; m.Output == outputDead {
+				r.told[m.Properties["letterId"]] = true
+			}
+		}
+		r.read = page[len(page)-1].Sequence
+	}
+	return on - int64(len(r.told))
 }
 
 // spoolOf changes the gateway's spool in the twin and waits until that is applied;

@@ -118,7 +118,7 @@ func judgeIDs(list []world.Message) (broken []string) {
 	for i := range list {
 		m := &list[i]
 		if m.Output == outputDead {
-			continue // it carries the id of the message that it is about
+			continue // its id is of no session; that of the message that it is about never arrived
 		}
 		id, body := m.System["messageId"], content(m)
 		first, again := seen[id]

@@ -10,13 +10,19 @@ import (
 	"github.com/causeway-iot/causeway/tests/world"
 )
 
-// arrived makes messages of words: an id, and a body after a colon.
+// arrived makes messages of words: an id, and a body after a colon. A "!" before it makes
+// it a dead letter.
 func arrived(words string) (list []world.Message) {
 	for i, word := range strings.Fields(words) {
+		word, dead := strings.CutPrefix(word, "!")
 		id, body, _ := strings.Cut(word, ":")
-		list = append(list, world.Message{
+		m := world.Message{
 			Sequence: uint64(i) + 1, System: map[string]string{"messageId": id}, Body: json.RawMessage(body),
-		})
+		}
+		if dead {
+			m.Output = outputDead
+		}
+		list = append(list, m)
 	}
 	return list
 }
@@ -53,6 +59,9 @@ func TestTheVerdictFindsEveryBrokenPromise(t *testing.T) {
 		"ids of a session in the wrong order":  {Evidence{Messages: arrived("a-x-2:2 a-x-1:1")}, "arrived first after number 2"},
 		"a message without an id":              {Evidence{Messages: arrived(":1")}, "no id"},
 		"an id that is not of our making":      {Evidence{Messages: arrived("whatever:1 what-ever!:2")}, ""},
+		"a record after its dead letter":       {Evidence{Messages: arrived("a-x-2:2 !a-q-0:1 a-x-3:1 a-x-4:2")}, ""},
+		"a dead record under its old id":       {Evidence{Messages: arrived("a-x-2:2 !a-q-0:1 a-x-1:1")}, "arrived first after number 2"},
+		"a late record beside a dead one":      {Evidence{CheckFailed: true, Messages: arrived("a-x-2:2 !a-q-0:1")}, "lost or out of order"},
 		"the same disorder twice counts twice": {Evidence{Messages: arrived("a-x-3:3 a-x-1:1 b-x-1:1")}, "a-x-1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,6 +24,8 @@ type Row struct {
 	// that arrived, Duplicates how often one came again, Reordered those that came
 	// after a younger one.
 	Sent, Acked, Delivered, Duplicates, Reordered uint64
+	// Late came after a younger one too, and may: the hub had refused them for good.
+	Late report.Ranges
 	// Lost are acknowledged and never arrived. Invented arrived and were never
 	// sent. Unreadable arrived without a number.
 	Lost                 report.Ranges
@@ -47,16 +49,25 @@ type Result struct {
 // othersNamed bounds Result.OtherDevices.
 const othersNamed = 5
 
-// Compare judges the messages, in the order of their arrival.
+// Compare judges the messages, in the order of their arrival. A dead letter about a
+// refusal is the arrival of nothing: what was acknowledged and only it tells of is lost.
 func Compare(r *report.Report, messages []Message, allowOthers bool) *Result {
 	accounts := make(map[string]*account, len(r.Devices))
 	for i := range r.Devices {
 		d := &r.Devices[i]
-		accounts[d.Device] = &account{device: d, times: make(map[uint64]uint64)}
+		accounts[d.Device] = &account{device: d, times: make(map[uint64]uint64), refused: make(map[uint64]bool)}
+	}
+	for i := range messages { // before all others: a letter may itself be late
+		if m := &messages[i]; m.Refused && accounts[m.Device] != nil {
+			accounts[m.Device].refuse(m)
+		}
 	}
 	result := &Result{OthersAllowed: allowOthers}
 	for i := range messages {
 		m := &messages[i]
+		if m.Refused {
+			continue
+		}
 		if a := accounts[m.Device]; a != nil {
 			a.take(m)
 			continue
@@ -77,7 +88,25 @@ type account struct {
 	device *report.Device
 	times  map[uint64]uint64 // how often each number arrived
 	newest uint64
-	row    Row
+	// refused are the numbers that dead letters name, late those of them that came late.
+	refused map[uint64]bool
+	late    []uint64
+	row     Row
+}
+
+// refuse takes a dead letter. Of a packet of which the hub refuses one record for good,
+// the others are stored and the device is not acknowledged: it sends the whole packet
+// again, and the first arrival of that record is after its successors. So is that of a
+// line whose refusal did not reach the device.
+//
+// Only what a letter names may come late, whenever the letter itself arrives: it goes its
+// own way to the hub. A letter that never arrives excuses nothing, for no other sign tells
+// of which record it was; who lets a hub refuse waits for the letters before he kills what
+// sends them.
+func (a *account) refuse(m *Message) {
+	for _, n := range m.Numbers {
+		a.refused[n] = true
+	}
 }
 
 func (a *account) take(m *Message) {
@@ -94,6 +123,8 @@ func (a *account) take(m *Message) {
 		case a.times[n] > 1:
 			a.row.Duplicates++
 			continue
+		case n < a.newest && a.refused[n]:
+			a.late = append(a.late, n)
 		case n < a.newest:
 			a.row.Reordered++
 		}
@@ -105,6 +136,10 @@ func (a *account) take(m *Message) {
 func (a *account) close() Row {
 	a.row.Device, a.row.Kind = a.device.Device, a.device.Kind
 	a.row.Sent, a.row.Acked = a.device.Sent, a.device.Acknowledged.Count()
+	slices.Sort(a.late)
+	for _, n := range a.late {
+		a.row.Late = a.row.Late.Append(n, n)
+	}
 	for _, r := range a.device.Acknowledged {
 		for n := r.From; ; n++ {
 			if a.times[n] == 0 {
@@ -152,6 +187,9 @@ func (r *Result) Write(out io.Writer) error {
 	for _, row := range r.Rows {
 		if len(row.Lost) > 0 {
 			fmt.Fprintf(out, "%s: acknowledged and lost: %s\n", row.Device, brief(row.Lost))
+		}
+		if len(row.Late) > 0 {
+			fmt.Fprintf(out, "%s: late, since the hub had refused them for good: %s\n", row.Device, brief(row.Late))
 		}
 	}
 	if r.Others > 0 {

@@ -27,11 +27,13 @@ func run() *report.Report {
 	}}
 }
 
-// arrived makes messages of numbers: "t" is the tracker's, "m" the meter's.
+// arrived makes messages of numbers: "t" is the tracker's, "m" the meter's. A "!" before
+// it makes it a dead letter.
 func arrived(list string) []Message {
 	var out []Message
 	for word := range strings.FieldsSeq(list) {
-		m := Message{Device: map[byte]string{'t': "352093081452251", 'm': "meter-7"}[word[0]]}
+		word, refused := strings.CutPrefix(word, "!")
+		m := Message{Device: map[byte]string{'t': "352093081452251", 'm': "meter-7"}[word[0]], Refused: refused}
 		if m.Device == "" {
 			m.Device = "stranger"
 		}
@@ -64,6 +66,19 @@ func TestCompare(t *testing.T) {
 		"a number before the first":                {"t1 t2 t3 t4 m9", false, false, "failed"},
 		"no number":                                {"t1 t2 t3 t4 m?", false, false, "failed"},
 		"a device that nobody knows":               {"t1 t2 t3 t4 x1", false, false, "stranger"},
+
+		"refused for good, and late":             {"t1 t3 t4 !t2 t1 t2 t3 t4", false, true, `refused them for good: "2"`},
+		"the letter later still":                 {"t1 t3 t4 t2 t3 t4 !t2", false, true, `refused them for good: "2"`},
+		"the letter twice":                       {"t1 t3 !t2 !t2 t1 t2 t3 t4", false, true, `refused them for good: "2"`},
+		"several refused, all late":              {"t3 !t2 !t1 t1 t2 t3 t4", false, true, `refused them for good: "1-2"`},
+		"refused for good, and in order":         {"t1 !t2 t2 t3 t4", false, true, "verdict: every"},
+		"refused for good, and not acknowledged": {"t1 t2 t3 t4 !t5 !m10 m11", false, true, "verdict: every"},
+		"another late than was refused":          {"t1 t3 t4 !t1 t2", false, false, "failed"},
+		"another late besides the refused":       {"t3 t4 !t2 t1 t2 t3 t4", false, false, "failed"},
+		"late, refused of another device":        {"t1 t2 t3 t4 !t10 m11 m10", false, false, "failed"},
+		"late, and the letter of nobody known":   {"t1 t3 t4 !x2 t2", false, false, "failed"},
+		"refused, acknowledged, and not there":   {"t1 t3 t4 !t2", false, false, `lost: "2"`},
+		"one refused is late, another not there": {"t3 t4 !t1 !t2 t1", false, false, `lost: "2"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result := Compare(run(), arrived(c.messages), c.others)
@@ -123,7 +138,7 @@ func TestBodiesOfEveryShape(t *testing.T) {
 
 func TestSourcesOfEveryShape(t *testing.T) {
 	one := `{"seq":1,"output":"telemetry","properties":{"deviceId":"a"},"body":{"seq":1}}`
-	two := `{"seq":2,"output":"deadletter","properties":{"DEVICEID":"b"},"body":{"seq":2}}`
+	two := `{"seq":2,"output":"deadletter","properties":{"DEVICEID":"b","kind":"refused"},"body":{"seq":2}}`
 	for name, text := range map[string]string{
 		"an array":     "[" + one + "," + two + "]",
 		"newest first": "[" + two + "," + one + "]",
@@ -132,7 +147,8 @@ func TestSourcesOfEveryShape(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ReadMessages(strings.NewReader(text))
-			if err != nil || len(got) != 2 || got[0].Device != "a" || got[1].Device != "b" || got[1].Output != "deadletter" {
+			if err != nil || len(got) != 2 || got[0].Device != "a" || got[1].Device != "b" || got[1].Output != "deadletter" ||
+				got[0].Refused || !got[1].Refused {
 				t.Errorf("got %+v, %v", got, err)
 			}
 		})
@@ -167,16 +183,23 @@ func TestCommand(t *testing.T) {
 		return `{"output":"telemetry","properties":{"deviceId":"352093081452251"},"body":{"io":{"avl_16":` + n + `}}}`
 	}
 	dead := `{"output":"deadletter","properties":{"deviceId":"meter-7"},"body":"00ff"}`
+	about := func(output, kind, n string) string {
+		return `{"output":"` + output + `","properties":{"deviceId":"352093081452251","kind":"` + kind + `"},"body":{"io":{"avl_16":` + n + `}}}`
+	}
+	late := tracker("1") + tracker("3") + tracker("4") + tracker("2")
 	for name, c := range map[string]struct {
 		page, url string
 		want      error
 		fails     bool
 	}{
-		"no JSON":       {"[" + tracker("1") + tracker("2") + tracker("3") + tracker("4") + dead + "]", "/messages", nil, true},
-		"all there":     {tracker("1") + tracker("2") + tracker("3") + tracker("4") + dead, "/messages", nil, false},
-		"one missing":   {tracker("1") + tracker("3") + tracker("4"), "/messages", ErrViolation, true},
-		"no such page":  {"", "/other", nil, true},
-		"nothing there": {"", "/messages", ErrViolation, true},
+		"no JSON":                          {"[" + tracker("1") + tracker("2") + tracker("3") + tracker("4") + dead + "]", "/messages", nil, true},
+		"all there":                        {tracker("1") + tracker("2") + tracker("3") + tracker("4") + dead, "/messages", nil, false},
+		"one missing":                      {tracker("1") + tracker("3") + tracker("4"), "/messages", ErrViolation, true},
+		"one refused, and late":            {late + about("deadletter", "refused", "2"), "/messages", nil, false},
+		"late, and malformed":              {late + about("deadletter", "malformed", "2"), "/messages", ErrViolation, true},
+		"late, and no letter but the like": {late + about("telemetry", "refused", "2"), "/messages", ErrViolation, true},
+		"no such page":                     {"", "/other", nil, true},
+		"nothing there":                    {"", "/messages", ErrViolation, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			page = c.page

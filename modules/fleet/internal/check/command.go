@@ -30,7 +30,7 @@ func Command(ctx context.Context, arguments []string, out io.Writer) error {
 	set := flag.NewFlagSet("fleet check", flag.ContinueOnError)
 	reportFile := set.String("report", "", "`file` that a run has written with -report")
 	from := set.String("messages", "", "`file` or URL of the messages that arrived, as JSON; -: standard input")
-	ignore := set.String("ignore", "deadletter", "`outputs` whose messages do not count, comma-separated")
+	ignore := set.String("ignore", outputDead, "`outputs` whose messages do not count, comma-separated")
 	others := set.Bool("allow-others", false, "messages of devices that are not in the report are no violation")
 	if err := set.Parse(arguments); err != nil {
 		return err
@@ -51,7 +51,7 @@ func Command(ctx context.Context, arguments []string, out io.Writer) error {
 	}
 	ignored := strings.Split(*ignore, ",")
 	messages = slices.DeleteFunc(messages, func(m Message) bool {
-		return m.Output != "" && slices.Contains(ignored, m.Output)
+		return m.Output != "" && slices.Contains(ignored, m.Output) && !m.Refused
 	})
 	result := Compare(r, messages, *others)
 	if err := result.Write(out); err != nil {

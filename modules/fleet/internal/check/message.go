@@ -19,9 +19,15 @@ type Message struct {
 	// Numbers are the sequence numbers in the body: one, or several where a body
 	// holds several readings.
 	Numbers []uint64
+	// Refused: this is a dead letter about a message that the hub refused for good, with
+	// that message's device and body.
+	Refused bool
 	// arrival is the number that the source gave the message; 0 for none.
 	arrival uint64
 }
+
+// outputDead is where the gateway tells of what it could not pass on.
+const outputDead = "deadletter"
 
 // source is one message as a hub, a simulator or a log writes it.
 type source struct {
@@ -93,8 +99,12 @@ func parse(raw json.RawMessage) ([]Message, error) {
 		}
 	}
 	for name, value := range s.Properties {
-		if text, ok := value.(string); ok && strings.EqualFold(name, "deviceId") {
+		text, ok := value.(string)
+		switch {
+		case ok && strings.EqualFold(name, "deviceId"):
 			m.Device = text
+		case ok && strings.EqualFold(name, "kind"):
+			m.Refused = s.Output == outputDead && text == "refused"
 		}
 	}
 	if len(s.Body) > 0 {
