@@ -39,6 +39,7 @@ var directions = []struct {
 	{rooms + "/frame", leaves},
 	{rooms + "/cli", append(leaves[:2:2], rooms+"/frame", rooms+"/identify")},
 	{rooms + "/identify", leaves},
+	{rooms + "/identity", leaves[:1]},
 	{rooms + "/route", leaves},
 	{rooms + "/transform", leaves},
 	{rooms + "/spool", leaves},
