@@ -17,6 +17,7 @@ type Document struct {
 	Codecs        map[string]Codec    `json:"codecs"`
 	Routes        map[string]Route    `json:"routes"`
 	Devices       map[string]Device   `json:"devices"`
+	Identity      Identity            `json:"identity"`
 	Limits        Limits              `json:"limits"`
 	Spool         Spool               `json:"spool"`
 	DeadLetters   DeadLetters         `json:"deadLetters"`
@@ -93,6 +94,8 @@ type Listener struct {
 	Device string `json:"device,omitempty"`
 	// UnknownDevices is "accept", "reject" or "allow-pattern".
 	UnknownDevices string `json:"unknownDevices"`
+	// Identity is "module" or "device".
+	Identity string `json:"identity"`
 	// AllowPattern is a valid regular expression, set exactly with "allow-pattern".
 	AllowPattern string `json:"allowPattern,omitempty"`
 	// TLS is not nil exactly when Bind.Transport is "tls".
@@ -165,6 +168,8 @@ func (c Codec) Remote() bool { return c.Kind == "rpc" || c.Kind == "exproto" }
 type Device struct {
 	// Desired is a JSON object in canonical form, or empty.
 	Desired json.RawMessage `json:"desired,omitempty"`
+	// Key is the device's symmetric key in IoT Hub, in base64, or empty.
+	Key Secret `json:"key,omitempty"`
 }
 
 // Equal reports whether two listeners are the same in every value, so that an

@@ -182,6 +182,9 @@ func (s *schema) explain(e *jsonschema.ValidationError, value any) string {
 		return fmt.Sprintf("is %s, must be from %v to %v", short(string(encode(value))),
 			node["minimum"], node["maximum"])
 	case *kind.Pattern:
+		if node["writeOnly"] == true { // a secret
+			return fmt.Sprint(node["patternErrorMessage"])
+		}
 		return fmt.Sprintf("is %s, %v", short(string(encode(value))), node["patternErrorMessage"])
 	case *kind.Required:
 		return "has no " + strings.Join(k.Missing, ", no ") + ", which must be there"
