@@ -56,8 +56,13 @@ func compile(when string) (*vm.Program, uses, error) {
 	return compileAs(when, "condition", expr.AsBool())
 }
 
-// compileAs compiles a text, which errors call by its kind.
+// compileAs compiles a text over a message, which errors call by its kind.
 func compileAs(when, what string, as ...expr.Option) (*vm.Program, uses, error) {
+	return compileOver(new(environment), when, what, as...)
+}
+
+// compileOver compiles a text over the fields of an environment.
+func compileOver(env any, when, what string, as ...expr.Option) (*vm.Program, uses, error) {
 	if len(when) > maxCondition {
 		return nil, uses{}, fmt.Errorf("%s has %d bytes, must have at most %d", what, len(when), maxCondition)
 	}
@@ -71,7 +76,7 @@ func compileAs(when, what string, as ...expr.Option) (*vm.Program, uses, error) 
 		return nil, uses{}, in.err
 	}
 	options := append([]expr.Option{
-		expr.Env(new(environment)), expr.MaxNodes(maxNodes), expr.DisableAllBuiltins(),
+		expr.Env(env), expr.MaxNodes(maxNodes), expr.DisableAllBuiltins(),
 	}, as...)
 	for _, name := range builtins() {
 		options = append(options, expr.EnableBuiltin(name))
