@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -12,6 +13,10 @@ type Named struct {
 	Name   string
 	Source Source
 }
+
+// Format implements fmt.Formatter: every verb prints the name, because a source may hold
+// keys.
+func (n Named) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, n.Name) }
 
 // Keys asks key sources in their order; the first that knows the device counts. It is
 // safe for concurrent use, and is itself a Source.
@@ -65,3 +70,6 @@ func (k *Keys) String() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// Format implements fmt.Formatter: every verb prints as String does.
+func (k *Keys) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }

@@ -73,13 +73,8 @@ type keyParser struct {
 	with     Surroundings
 	mapping  *Mapping
 	report   func(at string, err error)
-}
-
-// head is what the settings of every kind have.
-type head struct {
-	Kind string `json:"kind"`
-	// Order: sources are asked in ascending order, then by name.
-	Order int `json:"order"`
+	// usesTwin: some source is of the kind twin.
+	usesTwin bool
 }
 
 // defaultOrder is that of the schema.
@@ -107,6 +102,11 @@ func (p *keyParser) parse() *Keys {
 		}
 		list = append(list, ordered{Named{name, source}, order})
 	}
+	if !p.usesTwin {
+		for own := range p.settings.Devices {
+			p.report("/devices/"+escape(own)+"/key", codec.Optionf("", "is there, but no key source is of kind twin"))
+		}
+	}
 	slices.SortStableFunc(list, func(a, b ordered) int { return cmp.Compare(a.order, b.order) })
 	named := make([]Named, len(list))
 	for i, o := range list {
@@ -117,7 +117,7 @@ func (p *keyParser) parse() *Keys {
 
 // standard are the keys where none are configured: those of the twin, then derived ones.
 func (p *keyParser) standard() *Keys {
-	var named []Named
+	named := []Named{{"twin", p.twin()}}
 	if p.with.Sign != nil {
 		source, err := p.derived()
 		if err != nil {
@@ -128,25 +128,39 @@ func (p *keyParser) standard() *Keys {
 	return NewKeys(named)
 }
 
-const kinds = "derived"
+const kinds = "derived, group, file, http, policy, twin"
 
-func (p *keyParser) source(raw json.RawMessage) (Source, int, error) {
-	// Only the head is looked at here; the kind's own parser refuses what it does not know.
-	h := head{Order: defaultOrder}
-	if err := json.Unmarshal(raw, &h); err != nil {
+// source makes one source. Each kind's settings have kind and order, which are read here;
+// what else they may have the kind knows.
+func (p *keyParser) source(raw json.RawMessage) (source Source, order int, err error) {
+	set := struct {
+		Kind  string `json:"kind"`
+		Order int    `json:"order"`
+	}{Order: defaultOrder}
+	if err := json.Unmarshal(raw, &set); err != nil {
 		return nil, 0, codec.Optionf("", "want an object with a kind, one of %s", kinds)
 	}
-	var source Source
-	var err error
-	switch h.Kind {
+	switch set.Kind {
 	case "derived":
-		if err = codec.DecodeOptions(raw, &h); err == nil {
+		if err = codec.DecodeOptions(raw, &set); err == nil {
 			source, err = p.derived()
 		}
+	case "twin":
+		if err = codec.DecodeOptions(raw, &set); err == nil {
+			source = p.twin()
+		}
+	case "group":
+		source, err = p.group(raw)
+	case "file":
+		source, err = p.file(raw)
+	case "http":
+		source, err = p.http(raw)
+	case "policy":
+		source, err = p.policy(raw)
 	default:
-		err = codec.Optionf("/kind", "got %q, want one of %s", h.Kind, kinds)
+		err = codec.Optionf("/kind", "got %q, want one of %s", short(set.Kind), kinds)
 	}
-	return source, h.Order, err
+	return source, set.Order, err
 }
 
 func (p *keyParser) derived() (Source, error) {
@@ -154,6 +168,14 @@ func (p *keyParser) derived() (Source, error) {
 		return nil, codec.Optionf("/kind", "got derived, but there is no module's key to derive from")
 	}
 	return newCache(derived{p.with.Sign}, lifetimes{known: derivedLife, stale: derivedLife}, p.settings.Most)
+}
+
+// below puts the place of a setting before that of its fault.
+func below(at string, err error) error {
+	if fault, ok := errors.AsType[*codec.OptionError](err); ok {
+		return codec.Optionf(at+fault.Pointer, "%s", fault.Reason)
+	}
+	return codec.Optionf(at, "%v", err)
 }
 
 // mapSetting is the form of identity.map.
