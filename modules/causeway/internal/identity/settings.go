@@ -204,9 +204,9 @@ func parseMapping(s Settings, with Surroundings) (*Mapping, error) {
 		owners[fold(hub)] = own
 	}
 	for i, r := range set.Prefix {
-		if !legal(r) || i >= maxID {
+		if !legal(r) || i >= maxID-1 { // one is left for the own id
 			return nil, codec.Optionf("/prefix", "got %q, want at most %d ASCII letters, digits and %s",
-				short(set.Prefix), maxID, marks)
+				short(set.Prefix), maxID-1, marks)
 		}
 	}
 	var rule Rule
