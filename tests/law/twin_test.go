@@ -13,10 +13,12 @@ import (
 )
 
 // judge reads desired properties and prints what the gateway would find wrong with
-// them: the document, and what only the built-in codecs, the framing and the routes know.
+// them: the document, and what only the built-in codecs, the framing, the routes and the
+// identities know.
 const judge = `package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -24,6 +26,7 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/codecs"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/frame"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/identity"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/route"
 )
 
@@ -58,6 +61,21 @@ func main() {
 			fmt.Println(faults)
 		}
 	}
+	devices := make(map[string]string)
+	for id, d := range document.Devices {
+		if d.Key != "" {
+			devices[id] = d.Key.Reveal()
+		}
+	}
+	_, _, wrong := identity.New(identity.Settings{
+		Map: document.Identity.Map, Keys: document.Identity.Keys, Devices: devices, Most: document.Identity.Devices,
+	}, identity.Surroundings{
+		Sign: func(context.Context, []byte) (string, error) { return "", nil },
+		Rule: func(text string) (identity.Rule, error) { return route.CompileName(text) },
+	})
+	for _, fault := range wrong {
+		fmt.Println(fault.Error())
+	}
 }
 `
 
@@ -89,6 +107,7 @@ func TestTheJudgeOfTwinsFindsFaults(t *testing.T) {
 		"an unknown codec":        `{"listeners": {"a": {"bind": "tcp://:1", "codec": "none"}}}`,
 		"an unknown option":       `{"listeners": {"a": {"bind": "tcp://:1", "codec": "teltonika", "options": {"x": 1}}}}`,
 		"an unknown framing":      `{"listeners": {"a": {"bind": "tcp://:1", "codec": "raw", "frame": {"type": "x"}}}}`,
+		"a rule with a slip":      `{"identity": {"map": {"rule": "device +"}}}`,
 		"a condition with a slip": `{"routes": {"a": {"when": "message.(", "output": "b"}}}`,
 	} {
 		if runJudge(t, program, []byte(twin)) == "" {
@@ -110,7 +129,7 @@ func TestTheGatewayAcceptsTheExamplesOfTheDocuments(t *testing.T) {
 				continue // a fragment, for people
 			}
 			switch {
-			case example["listeners"] != nil || example["routes"] != nil:
+			case example["listeners"] != nil || example["routes"] != nil || example["identity"] != nil:
 			case example["codec"] != nil && example["bind"] != nil:
 				text = `{"listeners": {"example": ` + text + `}}`
 			default:
