@@ -198,3 +198,22 @@ func TestNoTwoDevicesEverShareAnIdOfTheHub(t *testing.T) {
 		})
 	})
 }
+
+func TestOfDevicesThatComeAtOnceOneGetsTheId(t *testing.T) {
+	m := mapped(t, `{"rule":"'one'"}`, 10)
+	got := make(chan error)
+	for i := range 8 {
+		go func() { _, err := m.HubDevice(fmt.Sprint("d", i)); got <- err }()
+	}
+	taken := 0
+	for range 8 {
+		if err := <-got; err == nil {
+			taken++
+		} else if !errors.Is(err, ErrCollision) {
+			t.Error(err)
+		}
+	}
+	if taken != 1 {
+		t.Errorf("%d devices have it", taken)
+	}
+}
