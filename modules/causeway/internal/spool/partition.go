@@ -1,0 +1,258 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// peekPause is between tries to look at an entry that cannot be read now; [Spool.Read]
+// gives it up after 20 of them.
+const peekPause = 50 * time.Millisecond
+
+// Partitions divide one spool among many who deliver at their own pace: each has an
+// order and a head of its own, so that one that cannot deliver holds up nobody. What
+// they append at the same time is written with one sync. They are safe for concurrent
+// use; while they exist nobody else appends to, reads from or finishes entries of the
+// spool.
+type Partitions struct {
+	spool *Spool
+
+	mu      sync.Mutex
+	parts   map[string]*Partition
+	most    int64 // bytes of one partition
+	queue   []*appending
+	leading bool      // somebody writes what is queued
+	moved   time.Time // when entries were last moved
+
+	reading sync.Mutex // held while the spool is read
+}
+
+// Partition is the part of one. Append and Read are called from one goroutine at a
+// time, Done and Bounds from any.
+type Partition struct {
+	all *Partitions
+
+	// guarded by all.mu
+	base   uint64  // the index of places[0]
+	places []place // ascending
+	bytes  int64   // of entries that are not done
+}
+
+// place is where in the spool an entry of a partition is; index 0 when it is done.
+type place struct {
+	index uint64
+	bytes int64
+}
+
+// Divide takes over a spool whose records say, by nameOf, whose they are; all records of an
+// entry are of one. What an earlier life has left is found, which reads all of it. Most
+// bounds the bytes of each partition; 0 means that only the spool is bounded.
+func Divide(s *Spool, most int64, nameOf func(record []byte) string) (*Partitions, error) {
+	p := &Partitions{spool: s, parts: make(map[string]*Partition), most: most}
+	first, last := s.Bounds()
+	for index := first; index <= last; index++ {
+		records, err := p.peek(index)
+		if err != nil {
+			return nil, fmt.Errorf("divide spool: %w", err)
+		}
+		if len(records) == 0 {
+			continue
+		}
+		if name, moved := bytes.CutPrefix(records[0], movedMark); moved {
+			p.of(string(name)).void()
+			s.Done(index)
+			continue
+		}
+		p.of(nameOf(records[0])).add(index, int64(encodedSize(records)))
+	}
+	return p, nil
+}
+
+// Of returns the partition of that name, which may hold nothing yet.
+func (p *Partitions) Of(name string) *Partition {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of(name)
+}
+
+func (p *Partitions) of(name string) *Partition {
+	part := p.parts[name]
+	if part == nil {
+		part = &Partition{all: p, base: 1}
+		p.parts[name] = part
+	}
+	return part
+}
+
+// Names returns the names of the partitions that hold something, in ascending order.
+func (p *Partitions) Names() (names []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, part := range p.parts {
+		if part.trim(); len(part.places) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Forget drops a partition that holds nothing, and leaves one that does. Nobody may use it
+// any more.
+func (p *Partitions) Forget(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if part := p.parts[name]; part != nil {
+		if part.trim(); len(part.places) == 0 {
+			delete(p.parts, name)
+		}
+	}
+}
+
+// Bound changes how many bytes a partition may hold; 0 for no bound of its own.
+func (p *Partitions) Bound(most int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most = most
+}
+
+// Bounds returns the oldest index of the partition that is not done and the newest; first >
+// last means that it holds nothing.
+func (p *Partition) Bounds() (first, last uint64) {
+	p.all.mu.Lock()
+	defer p.all.mu.Unlock()
+	p.trim()
+	return p.base, p.base + uint64(len(p.places)) - 1
+}
+
+// Append is [Spool.Append] for this partition. ErrFull also tells that the partition is
+// at its own bound.
+func (p *Partition) Append(entries [][][]byte) (first uint64, err error) {
+	size := int64(0)
+	for _, records := range entries {
+		size += int64(encodedSize(records))
+	}
+	a := &appending{part: p, entries: entries, turn: make(chan bool, 1)}
+	all := p.all
+	all.mu.Lock()
+	if all.most > 0 && p.bytes > 0 && p.bytes+size > all.most {
+		all.mu.Unlock()
+		return 0, fmt.Errorf("spool: %w: this device may hold %d bytes", ErrFull, all.most)
+	}
+	all.queue = append(all.queue, a)
+	lead := !all.leading
+	all.leading = true
+	all.mu.Unlock()
+	if lead || <-a.turn {
+		all.lead()
+	}
+	return a.first, a.err
+}
+
+// Read is [Spool.Read] for this partition; the records are in memory of their own.
+func (p *Partition) Read(index uint64) (records [][]byte, err error) {
+	p.all.mu.Lock()
+	var at uint64
+	if i := index - p.base; index >= p.base && i < uint64(len(p.places)) {
+		at = p.places[i].index
+	}
+	p.all.mu.Unlock()
+	if at == 0 {
+		return nil, nil
+	}
+	p.all.reading.Lock()
+	defer p.all.reading.Unlock()
+	borrowed, err := p.all.spool.Read(at)
+	return clone(borrowed), err
+}
+
+// Done is [Spool.Done] for this partition.
+func (p *Partition) Done(index uint64) {
+	p.all.mu.Lock()
+	var at uint64
+	if i := index - p.base; index >= p.base && i < uint64(len(p.places)) {
+		at = p.places[i].index
+		p.finish(int(i)) //nolint:gosec // less than a length
+	}
+	p.trim()
+	p.all.mu.Unlock()
+	if at > 0 {
+		p.all.spool.Done(at)
+	}
+}
+
+// add notes an entry that is on disk.
+func (p *Partition) add(index uint64, bytes int64) {
+	p.places = append(p.places, place{index, bytes})
+	p.bytes += bytes
+}
+
+func (p *Partition) finish(i int) {
+	if p.places[i].index > 0 {
+		p.bytes -= p.places[i].bytes
+		p.places[i] = place{}
+	}
+}
+
+// void gives up what it holds: all of it follows once more.
+func (p *Partition) void() {
+	for i, at := range p.places {
+		p.finish(i)
+		p.all.spool.Done(at.index)
+	}
+	p.trim()
+}
+
+// trim forgets what is done before the oldest that is not.
+func (p *Partition) trim() {
+	n := 0
+	for n < len(p.places) && p.places[n].index == 0 {
+		n++
+	}
+	p.base += uint64(n)                  //nolint:gosec // a count
+	if p.places = p.places[n:]; n > 64 { // give the memory back now and then
+		p.places = slices.Clone(p.places)
+	}
+}
+
+func clone(records [][]byte) [][]byte {
+	size := 0
+	for _, r := range records {
+		size += len(r)
+	}
+	all, own := make([]byte, 0, size), make([][]byte, 0, len(records))
+	for _, r := range records {
+		from := len(all)
+		all = append(all, r...)
+		own = append(own, all[from:len(all):len(all)])
+	}
+	return own
+}
+
+// peek reads an entry without taking it for being delivered. The records are in memory of
+// their own.
+func (p *Partitions) peek(index uint64) ([][]byte, error) {
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	for {
+		records, err := p.spool.Read(index)
+		switch {
+		case errors.Is(err, ErrClosed):
+			return nil, err
+		case err != nil:
+			time.Sleep(peekPause) // bounded: it is given up after a number of tries
+			continue
+		}
+		p.spool.mu.Lock()
+		g, at := p.spool.find(index)
+		p.spool.mu.Unlock()
+		if g != nil {
+			p.spool.land(g, at)
+		}
+		return clone(records), nil
+	}
+}
