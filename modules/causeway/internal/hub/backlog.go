@@ -48,7 +48,7 @@ func (u *Uplink) load() bool {
 		return true
 	}
 	b.entry, b.safe, b.began = &entry{index: index, left: 1}, true, time.Now()
-	b.lane = laneOf(message.Hash(deviceOf(b.bytes)))
+	b.lane = laneOf(message.Hash(DeviceOf(b.bytes)))
 	d.safe += len(b.bytes)
 	u.push(b)
 	u.signal()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/Azure/go-amqp"
 )
@@ -16,8 +17,10 @@ var errPutToken = errors.New("put token refused")
 // for renewals. The hub answers 200 to any well-formed token and judges it at the
 // first link attach (CbsNode.cs).
 type cbs struct {
-	tx   *amqp.Sender
-	rx   *amqp.Receiver
+	tx *amqp.Sender
+	rx *amqp.Receiver
+
+	turn chan struct{} // held by who puts a token: the answers come on one link
 	next int
 }
 
@@ -30,11 +33,27 @@ func newCBS(ctx context.Context, s *amqp.Session) (*cbs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("attach cbs receiver: %w", err)
 	}
-	return &cbs{tx: tx, rx: rx}, nil
+	return &cbs{tx: tx, rx: rx, turn: make(chan struct{}, 1)}, nil
 }
 
-// put hands in a token and waits for the answer. One call at a time.
+// renew signs a token for the identity, puts it, and returns when it expires.
+func (c *cbs) renew(ctx context.Context, id Identity, by Credential, ttl time.Duration) (time.Time, error) {
+	expiry := time.Now().Add(ttl)
+	token, err := newToken(ctx, id, by, expiry)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return expiry, c.put(ctx, id.audience(), token)
+}
+
+// put hands in a token and waits for the answer, and for the calls before it.
 func (c *cbs) put(ctx context.Context, audience, token string) error {
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-c.turn }()
 	c.next++
 	id := "put-token-" + strconv.Itoa(c.next)
 	to, replyTo := "$cbs", "cbs"

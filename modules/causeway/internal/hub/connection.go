@@ -43,21 +43,14 @@ type connection struct {
 	twin    *twinLinks
 	methods *methodLinks
 	expiry  time.Time // of the token last put
-	// accepted is when the hub last accepted a batch; owned by settle.
-	accepted time.Time
 }
 
 // connectAMQP dials and attaches in the order of the SDKs. On failure nothing is
 // left open.
 func (h *Hub) connectAMQP(ctx context.Context) (link, error) {
-	raw, err := h.dial(ctx)
+	conn, raw, err := h.upstream().openAMQP(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to edge hub: %w", err)
-	}
-	conn, err := amqp.NewConn(ctx, raw, &amqp.ConnOptions{HostName: h.opts.Identity.Gateway, IdleTimeout: idleTimeout})
-	if err != nil {
-		_ = raw.Close() // the failure above is what matters
-		return nil, fmt.Errorf("connect to edge hub: open: %w", err)
 	}
 	c := &connection{hub: h, raw: raw, amqp: conn}
 	if err := c.attach(ctx); err != nil {
@@ -67,6 +60,20 @@ func (h *Hub) connectAMQP(ctx context.Context) (link, error) {
 	return c, nil
 }
 
+// openAMQP dials and opens. On failure nothing is left open.
+func (u upstream) openAMQP(ctx context.Context) (*amqp.Conn, net.Conn, error) {
+	raw, err := u.dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := amqp.NewConn(ctx, raw, &amqp.ConnOptions{HostName: u.gateway, IdleTimeout: idleTimeout})
+	if err != nil {
+		_ = raw.Close() // the failure above is what matters
+		return nil, nil, fmt.Errorf("open: %w", err)
+	}
+	return conn, raw, nil
+}
+
 func (c *connection) attach(ctx context.Context) (err error) {
 	if c.session, err = c.amqp.NewSession(ctx, nil); err != nil {
 		return fmt.Errorf("begin session: %w", err)
@@ -74,19 +81,21 @@ func (c *connection) attach(ctx context.Context) (err error) {
 	if c.cbs, err = newCBS(ctx, c.session); err != nil {
 		return err
 	}
-	if err = c.renew(ctx); err != nil {
+	if c.expiry, err = c.renew(ctx); err != nil {
 		return err
 	}
-	id, props := c.hub.opts.Identity, c.properties("")
+	id, version, handler := c.hub.opts.Identity, c.hub.opts.Version, c.hub.opts.Handler
+	props := linkProperties(version, "")
 	c.events, err = c.session.NewSender(ctx, id.address("/messages/events"),
 		&amqp.SenderOptions{Name: "TelemetrySenderLink", Properties: props})
 	if err != nil {
 		return fmt.Errorf("attach telemetry link: %w", err)
 	}
-	if c.twin, err = c.newTwinLinks(ctx); err != nil {
+	if c.twin, err = newTwinLinks(ctx, c.session, id, version, handler.Desired); err != nil {
 		return err
 	}
-	if c.methods, err = c.newMethodLinks(ctx); err != nil {
+	desk := newMethodDesk(handler.Method, make(chan struct{}, methodsAtOnce))
+	if c.methods, err = newMethodLinks(ctx, c.session, id, version, desk); err != nil {
 		return err
 	}
 	// Delivery is stop-and-wait (DeviceMessageHandler.cs), so little credit is
@@ -99,10 +108,10 @@ func (c *connection) attach(ctx context.Context) (err error) {
 	return nil
 }
 
-// properties are never empty: the hub throws on a link without any once its
+// linkProperties are never empty: the hub throws on a link without any once its
 // sibling exists.
-func (c *connection) properties(correlation string) map[string]any {
-	p := map[string]any{linkVersion: c.hub.opts.Version, linkAPIVersion: apiVersion}
+func linkProperties(version, correlation string) map[string]any {
+	p := map[string]any{linkVersion: version, linkAPIVersion: apiVersion}
 	if correlation != "" {
 		p[linkCorrelation] = correlation
 	}
@@ -112,14 +121,16 @@ func (c *connection) properties(correlation string) map[string]any {
 // run serves the connection until any part of it ends, and closes it.
 func (c *connection) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	landing := make(chan *flight, c.hub.uplink.opts.Window)
-	g.Go(func() error { return c.send(ctx, landing) })
-	g.Go(func() error { return c.settle(ctx, landing) })
+	up := eventLink{
+		uplink: c.hub.uplink, events: c.events,
+		patience: c.hub.opts.SettleTimeout, observed: c.hub.opts.Observer.Batch,
+	}
+	g.Go(func() error { return up.run(ctx) })
 	g.Go(func() error { return c.twin.serve(ctx) })
 	g.Go(func() error { return c.methods.serve(ctx) })
 	g.Go(func() error { return c.receiveInputs(ctx) })
 	g.Go(func() error { return c.keepToken(ctx) })
-	g.Go(func() error { return c.watch(ctx) })
+	g.Go(func() error { return watch(ctx, c.amqp) })
 	c.hub.opts.Handler.Connected()
 	err := g.Wait()
 	c.close()
@@ -132,55 +143,54 @@ func (c *connection) request(ctx context.Context, operation string, body []byte)
 	return c.twin.request(ctx, operation, body)
 }
 
-// watch ends the connection's work when the hub closes it: that comes as a Close
+// watch ends a connection's work when the hub closes it: that comes as a Close
 // frame without an error (a takeover by another connection of the same identity,
 // an expired token, a dropped last link).
-func (c *connection) watch(ctx context.Context) error {
+func watch(ctx context.Context, conn *amqp.Conn) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.amqp.Done():
-		if err := c.amqp.Err(); err != nil {
+	case <-conn.Done():
+		if err := conn.Err(); err != nil {
 			return fmt.Errorf("edge hub closed the connection: %w", err)
 		}
 		return errors.New("edge hub closed the connection")
 	}
 }
 
-// renew signs a token and puts it.
-func (c *connection) renew(ctx context.Context) error {
+// renew signs a token, puts it, and returns when it expires.
+func (c *connection) renew(ctx context.Context) (time.Time, error) {
 	opts := &c.hub.opts
-	expiry := time.Now().Add(opts.TokenTTL)
-	token, err := newToken(ctx, opts.Identity, opts.Signer, expiry)
-	if err != nil {
-		return err
-	}
-	if err := c.cbs.put(ctx, opts.Identity.audience(), token); err != nil {
-		return err
-	}
-	c.expiry = expiry
-	return nil
+	return c.cbs.renew(ctx, opts.Identity, Credential{Signer: opts.Signer}, opts.TokenTTL)
+}
+
+func (c *connection) keepToken(ctx context.Context) error {
+	return keepToken(ctx, c.hub.opts.TokenTTL, c.expiry, c.renew, c.hub.opts.Observer.Renewed)
 }
 
 // keepToken renews after three quarters of the token's life. A renewal that fails
 // is tried again: the old token is good for the rest, and the hub closes the
 // connection when it is not.
-func (c *connection) keepToken(ctx context.Context) error {
+func keepToken(
+	ctx context.Context, ttl time.Duration, expiry time.Time,
+	renew func(context.Context) (time.Time, error), renewed func(),
+) error {
 	const retry = 10 * time.Second
 	for {
-		wait := time.Until(c.expiry) - c.hub.opts.TokenTTL/4
+		wait := time.Until(expiry) - ttl/4
 		if !sleep(ctx, max(wait, 0)) {
 			return ctx.Err()
 		}
-		err := c.renew(ctx)
+		next, err := renew(ctx)
 		if err == nil {
-			c.hub.opts.Observer.Renewed()
+			expiry = next
+			renewed()
 			continue
 		}
-		if time.Now().After(c.expiry) {
+		if time.Now().After(expiry) {
 			return fmt.Errorf("renew token: %w", err)
 		}
-		if !sleep(ctx, min(retry, max(time.Until(c.expiry)/2, time.Second))) {
+		if !sleep(ctx, min(retry, max(time.Until(expiry)/2, time.Second))) {
 			return ctx.Err()
 		}
 	}
@@ -214,18 +224,20 @@ func (c *connection) receiveInputs(ctx context.Context) error {
 }
 
 // close says goodbye, and cuts the socket when the peer does not answer in time.
-func (c *connection) close() {
+func (c *connection) close() { closeAMQP(c.amqp, c.raw) }
+
+func closeAMQP(conn *amqp.Conn, raw net.Conn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = c.amqp.Close() // it is closed either way, and its end has been reported
+		_ = conn.Close() // it is closed either way, and its end has been reported
 	}()
 	t := time.NewTimer(closeTimeout)
 	defer t.Stop()
 	select {
 	case <-done:
 	case <-t.C:
-		_ = c.raw.Close() // see above
+		_ = raw.Close() // see above
 		<-done
 	}
 }

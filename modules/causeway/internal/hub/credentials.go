@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -23,6 +24,17 @@ type Signer interface {
 	Sign(ctx context.Context, data []byte) (string, error)
 }
 
+// Credential is how an identity proves itself: exactly one of Signer and Certificate
+// is set.
+type Credential struct {
+	Signer Signer
+	// Policy is the name of the hub's shared access policy whose key Signer has; empty
+	// for the identity's own key.
+	Policy string
+	// Certificate takes the place of tokens, on a connection of its own.
+	Certificate *tls.Certificate
+}
+
 // Identity says who this module is and where its hub is.
 type Identity struct {
 	// HubName is the IoT Hub's fully qualified name, used in the token's audience.
@@ -30,7 +42,7 @@ type Identity struct {
 	// Gateway is the host, or host:port, to dial: the edge device, or the IoT Hub
 	// itself when there is none.
 	Gateway string
-	// Device and Module are the ids, not encoded.
+	// Device and Module are the ids, not encoded; Module is empty for a leaf device.
 	Device, Module string
 }
 
@@ -72,8 +84,11 @@ func (k keySigner) Sign(_ context.Context, data []byte) (string, error) {
 // the whole, as the hub expects.
 func (id Identity) audience() string { return id.HubName + id.address("") }
 
-// address is the path of a link of this module.
+// address is the path of a link of this module, or leaf device.
 func (id Identity) address(suffix string) string {
+	if id.Module == "" {
+		return "/devices/" + escapeID(id.Device) + suffix
+	}
 	return "/devices/" + escapeID(id.Device) + "/modules/" + escapeID(id.Module) + suffix
 }
 
@@ -82,10 +97,10 @@ func (id Identity) address(suffix string) string {
 func escapeID(id string) string { return strings.ReplaceAll(url.QueryEscape(id), "+", "%20") }
 
 // newToken signs a token that ends at expiry.
-func newToken(ctx context.Context, id Identity, s Signer, expiry time.Time) (string, error) {
-	sas := common.SharedAccessSignature{Sr: id.audience(), Se: expiry}
+func newToken(ctx context.Context, id Identity, by Credential, expiry time.Time) (string, error) {
+	sas := common.SharedAccessSignature{Sr: id.audience(), Se: expiry, Skn: by.Policy}
 	data := fmt.Sprintf("%s\n%d", url.QueryEscape(sas.Sr), expiry.Unix())
-	digest, err := s.Sign(ctx, []byte(data))
+	digest, err := by.Signer.Sign(ctx, []byte(data))
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}

@@ -91,7 +91,7 @@ func TestTokenIsWhatTheHubComputes(t *testing.T) {
 		{HubName: "h.azure-devices.net", Device: "edge-1", Module: "causeway"},
 		{HubName: "h.azure-devices.net", Device: "a+b:c%d_#*?!(),=@;$'", Module: "$edgeHub"},
 	} {
-		token, err := newToken(t.Context(), id, keySigner(testKey), expiry)
+		token, err := newToken(t.Context(), id, Credential{Signer: keySigner(testKey)}, expiry)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ type refusingSigner struct{}
 func (refusingSigner) Sign(context.Context, []byte) (string, error) { return "", ErrWorkload }
 
 func TestTokenTellsWhySigningFailed(t *testing.T) {
-	if _, err := newToken(t.Context(), Identity{}, refusingSigner{}, time.Now()); !errors.Is(err, ErrWorkload) {
+	if _, err := newToken(t.Context(), Identity{}, Credential{Signer: refusingSigner{}}, time.Now()); !errors.Is(err, ErrWorkload) {
 		t.Errorf("got %v", err)
 	}
 }

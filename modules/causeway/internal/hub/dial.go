@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -39,21 +40,38 @@ var ways = map[Protocol]way{
 	MQTTWebSocket: {port: "443", subprotocol: "mqtt"},
 }
 
+// upstream is where the hub is and how it is reached.
+type upstream struct {
+	protocol Protocol
+	gateway  string // host, or host:port
+	roots    func(context.Context) (*x509.CertPool, error)
+	// certificate is shown to the hub in place of tokens; nil for none: with one, the hub
+	// has no $cbs (edgehub AmqpProtocolHead).
+	certificate *tls.Certificate
+}
+
+func (h *Hub) upstream() upstream {
+	return upstream{protocol: h.opts.Protocol, gateway: h.opts.Identity.Gateway, roots: h.opts.Roots}
+}
+
 // dial opens the way to the hub. The certificate is verified, always.
-func (h *Hub) dial(ctx context.Context) (net.Conn, error) {
-	w, known := ways[h.opts.Protocol]
+func (u upstream) dial(ctx context.Context) (net.Conn, error) {
+	w, known := ways[u.protocol]
 	if !known {
-		return nil, fmt.Errorf("dial: protocol %q is none of Amqp, AmqpWs, Mqtt and MqttWs", h.opts.Protocol)
+		return nil, fmt.Errorf("dial: protocol %q is none of Amqp, AmqpWs, Mqtt and MqttWs", u.protocol)
 	}
-	host, port, err := net.SplitHostPort(h.opts.Identity.Gateway)
+	host, port, err := net.SplitHostPort(u.gateway)
 	if err != nil {
-		host, port = h.opts.Identity.Gateway, w.port
+		host, port = u.gateway, w.port
 	}
-	roots, err := h.opts.Roots(ctx)
+	roots, err := u.roots(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("trust bundle: %w", err)
 	}
 	verified := &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}
+	if u.certificate != nil {
+		verified.Certificates = []tls.Certificate{*u.certificate}
+	}
 	addr := net.JoinHostPort(host, port)
 	if w.subprotocol != "" {
 		return dialWebSocket(ctx, addr, w.subprotocol, verified)

@@ -12,11 +12,14 @@ import (
 // Property names with a meaning to the edge hub (AmqpMessageConverter.cs) or to
 // the consumers of Causeway's messages.
 const (
-	propertyOutput   = "iothub-outputname"
-	propertyCreated  = "iothub-creation-time-utc"
-	propertyDevice   = "deviceId"
-	propertyListener = "listener"
-	propertyCodec    = "codec"
+	propertyOutput = "iothub-outputname"
+	// propertyLeafOutput takes its place where a device sends for itself: only modules
+	// have outputs, and routes can tell by it all the same.
+	propertyLeafOutput = "output"
+	propertyCreated    = "iothub-creation-time-utc"
+	propertyDevice     = "deviceId"
+	propertyListener   = "listener"
+	propertyCodec      = "codec"
 	// These two the hub would take for its own.
 	propertySchema    = "iothub-message-schema"
 	propertyOperation = "iothub-operation"
@@ -61,7 +64,8 @@ const heads = 1024
 // codec's properties only, so it keeps the rest as bytes. It is not safe for concurrent
 // use.
 type encoder struct {
-	heads  [heads]*head
+	leaf   bool // of a device that sends for itself; it is the only one then
+	heads  []*head
 	second int64  // Unix time of the text
 	clock  []byte // the text of that second up to the point; empty when it has none
 }
@@ -88,7 +92,14 @@ const (
 
 // headOf is the head for a message, whose device has that hash.
 func (e *encoder) headOf(m *message.Message, hash uint64) *head {
-	place := &e.heads[hash%heads]
+	if e.heads == nil {
+		n := heads
+		if e.leaf {
+			n = 1
+		}
+		e.heads = make([]*head, n)
+	}
+	place := &e.heads[hash%uint64(len(e.heads))]
 	h := *place
 	if h.fits(m) {
 		return h
@@ -111,11 +122,18 @@ func (e *encoder) headOf(m *message.Message, hash uint64) *head {
 	h.bytes = append(h.bytes, 0x00, 0x53, sectionApp, codeMap32)
 	h.pairs = len(h.bytes)
 	h.bytes = append(h.bytes, 0, 0, 0, 0, 0, 0, 0, 0)
-	h.bytes = appendPair(h.bytes, propertyOutput, m.Output)
+	h.bytes = appendPair(h.bytes, e.outputName(), m.Output)
 	h.bytes = appendPair(h.bytes, propertyDevice, m.Device)
 	h.bytes = appendPair(h.bytes, propertyListener, m.Listener)
 	h.bytes = appendPair(h.bytes, propertyCodec, m.Codec)
 	return h
+}
+
+func (e *encoder) outputName() string {
+	if e.leaf {
+		return propertyLeafOutput
+	}
+	return propertyOutput
 }
 
 // appendMessage appends one complete bare AMQP message. Hash is message.Hash of its
@@ -154,7 +172,8 @@ func (e *encoder) appendMore(dst []byte, m *message.Message, at int) []byte {
 		n++
 	}
 	for i, p := range m.Properties {
-		if p.Name == "" || reserved(p.Name) || repeated(m.Properties[:i], p.Name) {
+		if p.Name == "" || reserved(p.Name) || repeated(m.Properties[:i], p.Name) ||
+			e.leaf && strings.EqualFold(p.Name, propertyLeafOutput) {
 			continue
 		}
 		dst = appendPair(dst, p.Name, p.Value)
@@ -246,9 +265,9 @@ func repeated(before []message.Property, name string) bool {
 	return false
 }
 
-// deviceOf reads the device of the first message that an encoder has written: it
+// DeviceOf reads the device of the first message that an encoder has written: it
 // stands in the second pair of the application properties. Empty when it is not there.
-func deviceOf(encoded []byte) string {
+func DeviceOf(encoded []byte) string {
 	const head = 8 // of a section: descriptor, constructor, size
 	if len(encoded) < head {
 		return ""

@@ -226,7 +226,7 @@ func FuzzMessageReadsBack(f *testing.F) {
 		if out.ApplicationProperties[propertyDevice] != any(device) {
 			t.Errorf("device %v, want %q", out.ApplicationProperties[propertyDevice], device)
 		}
-		if got := deviceOf(encode(m)); got != device {
+		if got := DeviceOf(encode(m)); got != device {
 			t.Errorf("the device is read back as %q, want %q", got, device)
 		}
 		seen := map[string]bool{}
@@ -278,7 +278,7 @@ func FuzzDeviceOfTakesAnyBytes(f *testing.F) {
 	}
 	f.Add([]byte("\x00\x53\x73\xd0\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, encoded []byte) {
-		if device := deviceOf(encoded); len(device) > len(encoded) {
+		if device := DeviceOf(encoded); len(device) > len(encoded) {
 			t.Errorf("%d bytes give a device of %d", len(encoded), len(device))
 		}
 	})

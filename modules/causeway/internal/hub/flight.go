@@ -49,7 +49,7 @@ func (f *flight) transfer() *amqp.Message {
 func (u *Uplink) next(now time.Time) (*flight, time.Duration) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.flying) >= u.opts.Window {
+	if u.resting || len(u.flying) >= u.opts.Window {
 		return nil, 0
 	}
 	if wait := u.hold.Sub(now); wait > 0 {
@@ -249,6 +249,14 @@ func (u *Uplink) recall() {
 	u.flying = u.flying[:0]
 	u.freed = true
 	u.signal()
+}
+
+// rest stops sending until the next connection, and tells whether something is in flight.
+func (u *Uplink) rest() (flying bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.resting = true
+	return len(u.flying) > 0
 }
 
 // takeFlight returns an empty flight; putFlight gives one back.

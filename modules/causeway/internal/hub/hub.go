@@ -151,7 +151,14 @@ func (h *Hub) Twin(ctx context.Context) (desired, reported json.RawMessage, err 
 	if l == nil {
 		return nil, nil, fmt.Errorf("get twin: %w", ErrNotConnected)
 	}
-	body, err := (*l).request(ctx, "GET", nil)
+	return getTwin(ctx, (*l).request)
+}
+
+// request makes a twin request, see link.
+type request func(ctx context.Context, operation string, body []byte) ([]byte, error)
+
+func getTwin(ctx context.Context, ask request) (desired, reported json.RawMessage, err error) {
+	body, err := ask(ctx, "GET", nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("get twin: %w", err)
 	}

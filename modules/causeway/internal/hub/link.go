@@ -125,13 +125,16 @@ const (
 
 // methodDesk has the direct methods of a link answered, each in its own goroutine.
 type methodDesk struct {
-	handler Handler
-	free    chan struct{}
+	method  method
+	free    chan struct{} // a place for each that may run; desks can share it
 	running sync.WaitGroup
 }
 
-func newMethodDesk(h Handler) *methodDesk {
-	return &methodDesk{handler: h, free: make(chan struct{}, methodsAtOnce)}
+// method answers a direct method, as Handler.Method.
+type method func(ctx context.Context, name string, payload json.RawMessage) (status int, answer json.RawMessage)
+
+func newMethodDesk(m method, free chan struct{}) *methodDesk {
+	return &methodDesk{method: m, free: free}
 }
 
 // take has one method answered. Reply is called once, with a JSON value; an answer that
@@ -147,7 +150,7 @@ func (d *methodDesk) take(
 	}
 	d.running.Go(func() {
 		defer func() { <-d.free }()
-		status, answer := d.handler.Method(ctx, name, payload)
+		status, answer := d.method(ctx, name, payload)
 		if len(answer) == 0 {
 			answer = json.RawMessage("null")
 		}

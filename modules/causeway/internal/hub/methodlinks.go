@@ -11,24 +11,25 @@ import (
 
 // methodLinks is the pair of links that carries direct methods and their answers.
 type methodLinks struct {
-	hub *Hub
-	tx  *amqp.Sender
-	rx  *amqp.Receiver
+	desk *methodDesk
+	tx   *amqp.Sender
+	rx   *amqp.Receiver
 }
 
-func (c *connection) newMethodLinks(ctx context.Context) (*methodLinks, error) {
-	id, props := c.hub.opts.Identity, c.properties("methods:"+newGUID())
-	tx, rx, err := pair(ctx, c.session, id.address("/methods/devicebound"), "Methods", props)
+func newMethodLinks(
+	ctx context.Context, s *amqp.Session, id Identity, version string, desk *methodDesk,
+) (*methodLinks, error) {
+	props := linkProperties(version, "methods:"+newGUID())
+	tx, rx, err := pair(ctx, s, id.address("/methods/devicebound"), "Methods", props)
 	if err != nil {
 		return nil, err
 	}
-	return &methodLinks{hub: c.hub, tx: tx, rx: rx}, nil
+	return &methodLinks{desk: desk, tx: tx, rx: rx}, nil
 }
 
 // serve answers every request, each in its own goroutine, and waits for them.
 func (l *methodLinks) serve(ctx context.Context) error {
-	desk := newMethodDesk(l.hub.opts.Handler)
-	defer desk.wait()
+	defer l.desk.wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for {
@@ -40,7 +41,7 @@ func (l *methodLinks) serve(ctx context.Context) error {
 			return fmt.Errorf("settle method: %w", err)
 		}
 		name, _ := msg.ApplicationProperties["IoThub-methodname"].(string)
-		desk.take(ctx, name, msg.GetData(), func(status int, answer json.RawMessage) {
+		l.desk.take(ctx, name, msg.GetData(), func(status int, answer json.RawMessage) {
 			l.reply(ctx, msg, status, answer)
 		})
 	}

@@ -45,11 +45,11 @@ type mqttInput struct {
 // connectMQTT dials, logs in and subscribes.
 func (h *Hub) connectMQTT(ctx context.Context) (link, error) {
 	expiry := time.Now().Add(h.opts.TokenTTL)
-	token, err := newToken(ctx, h.opts.Identity, h.opts.Signer, expiry)
+	token, err := newToken(ctx, h.opts.Identity, Credential{Signer: h.opts.Signer}, expiry)
 	if err != nil {
 		return nil, fmt.Errorf("connect to edge hub: %w", err)
 	}
-	conn, err := h.dial(ctx)
+	conn, err := h.upstream().dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect to edge hub: %w", err)
 	}
@@ -65,8 +65,9 @@ func (h *Hub) connectMQTT(ctx context.Context) (link, error) {
 		return nil, fmt.Errorf("connect to edge hub: %w", err)
 	}
 	return &mqttLink{
-		hub: h, wire: wire, air: newAir(h.uplink.opts.Window), methods: newMethodDesk(h.opts.Handler), expiry: expiry,
-		inputs: make(chan mqttInput, inputsWaiting), patches: make(chan json.RawMessage, patchesWaiting),
+		hub: h, wire: wire, air: newAir(h.uplink.opts.Window), expiry: expiry,
+		methods: newMethodDesk(h.opts.Handler.Method, make(chan struct{}, methodsAtOnce)),
+		inputs:  make(chan mqttInput, inputsWaiting), patches: make(chan json.RawMessage, patchesWaiting),
 		leaving: make(chan struct{}),
 	}, nil
 }

@@ -35,6 +35,10 @@ func readMessage(encoded []byte) (*message.Message, error) {
 		plain, _ := value.(string) // the gateway writes no other
 		assign(m, name, plain)
 	}
+	if i := slices.IndexFunc(m.Properties, isLeafOutput); m.Output == "" && i >= 0 { // of a device that sends for itself
+		m.Output = m.Properties[i].Value
+		m.Properties = slices.Delete(m.Properties, i, i+1)
+	}
 	slices.SortFunc(m.Properties, func(a, b message.Property) int { return strings.Compare(a.Name, b.Name) })
 	if p := wire.Properties; p != nil {
 		id, _ := p.MessageID.(string)
@@ -46,6 +50,8 @@ func readMessage(encoded []byte) (*message.Message, error) {
 	}
 	return m, nil
 }
+
+func isLeafOutput(p message.Property) bool { return p.Name == propertyLeafOutput }
 
 // assign gives a property back its place in the envelope.
 func assign(m *message.Message, name, value string) {

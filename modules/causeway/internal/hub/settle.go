@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/Azure/go-amqp"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -22,10 +23,31 @@ const (
 	refusalTries = 3
 )
 
+// eventLink is the way of an uplink's batches over one link, for as long as that stands.
+type eventLink struct {
+	uplink *Uplink
+	events *amqp.Sender
+	// patience is how long the hub may leave a batch without a disposition.
+	patience time.Duration
+	// observed hears of a settled batch, as Observer.Batch.
+	observed func(messages int, inFlight time.Duration, condition string)
+	// accepted is when the hub last accepted a batch; owned by settle.
+	accepted time.Time
+}
+
+// run sends and settles until the link ends, or ctx.
+func (t *eventLink) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	landing := make(chan *flight, t.uplink.opts.Window)
+	g.Go(func() error { return t.send(ctx, landing) })
+	g.Go(func() error { return t.settle(ctx, landing) })
+	return g.Wait()
+}
+
 // send is the loop that puts batches on the wire, in order, and hands them to
 // settle in the same order.
-func (c *connection) send(ctx context.Context, landing chan<- *flight) error {
-	u := c.hub.uplink
+func (t *eventLink) send(ctx context.Context, landing chan<- *flight) error {
+	u := t.uplink
 	linger := time.NewTimer(time.Hour)
 	defer linger.Stop()
 	for {
@@ -36,7 +58,7 @@ func (c *connection) send(ctx context.Context, landing chan<- *flight) error {
 			}
 			continue
 		}
-		receipt, err := c.events.SendWithReceipt(ctx, f.transfer(), nil)
+		receipt, err := t.events.SendWithReceipt(ctx, f.transfer(), nil)
 		if err != nil {
 			return fmt.Errorf("send batch: %w", err)
 		}
@@ -62,7 +84,7 @@ func (u *Uplink) await(ctx context.Context, t *time.Timer, wait time.Duration) e
 }
 
 // settle waits for the dispositions in the order of sending.
-func (c *connection) settle(ctx context.Context, landing <-chan *flight) error {
+func (t *eventLink) settle(ctx context.Context, landing <-chan *flight) error {
 	for {
 		var f *flight
 		select {
@@ -70,43 +92,43 @@ func (c *connection) settle(ctx context.Context, landing <-chan *flight) error {
 			return ctx.Err()
 		case f = <-landing:
 		}
-		if err := c.land(ctx, f); err != nil {
+		if err := t.land(ctx, f); err != nil {
 			return err
 		}
 	}
 }
 
-func (c *connection) land(ctx context.Context, f *flight) error {
-	waitCtx, cancel := context.WithTimeout(ctx, c.hub.opts.SettleTimeout)
+func (t *eventLink) land(ctx context.Context, f *flight) error {
+	waitCtx, cancel := context.WithTimeout(ctx, t.patience)
 	defer cancel()
 	state, err := f.receipt.Wait(waitCtx)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			return fmt.Errorf("edge hub left a batch unsettled for %v", c.hub.opts.SettleTimeout)
+			return fmt.Errorf("edge hub left a batch unsettled for %v", t.patience)
 		}
 		return fmt.Errorf("wait for disposition: %w", err)
 	}
 	messages, inFlight, condition := f.len(), time.Since(f.sent), ""
 	switch s := state.(type) {
 	case *amqp.StateAccepted:
-		c.accepted = time.Now()
-		c.hub.uplink.accepted(f)
+		t.accepted = time.Now()
+		t.uplink.accepted(f)
 	case *amqp.StateRejected:
 		condition = string(conditionOf(s))
-		err = c.rejected(f, s)
+		err = t.rejected(f, s)
 	default: // released or modified: the hub never does so, another broker may
 		condition = "released"
-		c.hub.uplink.again(f, 0, false)
+		t.uplink.again(f, 0, false)
 	}
-	c.hub.opts.Observer.Batch(messages, inFlight, condition)
+	t.observed(messages, inFlight, condition)
 	return err
 }
 
 // rejected deals with a refusal by its condition: wait and send again what may
 // pass later, connect anew when we are not let in any more, and otherwise take
 // the transfer apart until the message that the hub refuses stands alone.
-func (c *connection) rejected(f *flight, s *amqp.StateRejected) error {
-	u, b := c.hub.uplink, f.batches[0]
+func (t *eventLink) rejected(f *flight, s *amqp.StateRejected) error {
+	u, b := t.uplink, f.batches[0]
 	switch cond := conditionOf(s); cond {
 	case condThrottled, condTimeout, amqp.ErrCondResourceLimitExceeded:
 		tries := 0
@@ -123,7 +145,7 @@ func (c *connection) rejected(f *flight, s *amqp.StateRejected) error {
 			u.isolate(f)
 			return nil
 		}
-		if cond == amqp.ErrCondInternalError && c.maybeTheHubs(b) {
+		if cond == amqp.ErrCondInternalError && t.maybeTheHubs(b) {
 			u.again(f, pauseThrottled<<min(b.faults-1, 5), false)
 			return nil
 		}
@@ -136,11 +158,11 @@ func (c *connection) rejected(f *flight, s *amqp.StateRejected) error {
 
 // maybeTheHubs tells whether an internal error may be the hub's own: it was seen
 // only a few times, or the hub has accepted nothing else since the first.
-func (c *connection) maybeTheHubs(b *batch) bool {
+func (t *eventLink) maybeTheHubs(b *batch) bool {
 	if b.faults++; b.faults == 1 {
 		b.faulted = time.Now()
 	}
-	return b.faults < refusalTries || !c.accepted.After(b.faulted)
+	return b.faults < refusalTries || !t.accepted.After(b.faulted)
 }
 
 func conditionOf(s *amqp.StateRejected) amqp.ErrCond {

@@ -128,11 +128,7 @@ func (u *Uplink) Spill(ctx context.Context) {
 	look := time.NewTicker(spillLook)
 	defer look.Stop()
 	for ctx.Err() == nil {
-		u.enter(time.Now())
-		wrote := u.write()
-		loaded := u.load()
-		u.leave(time.Now())
-		if wrote || loaded {
+		if u.move() {
 			continue
 		}
 		select {
@@ -141,6 +137,22 @@ func (u *Uplink) Spill(ctx context.Context) {
 		case <-look.C:
 		}
 	}
+}
+
+// move is one look at what is to be written and read; false when there was nothing.
+func (u *Uplink) move() bool {
+	u.enter(time.Now())
+	wrote := u.write()
+	loaded := u.load()
+	u.leave(time.Now())
+	return wrote || loaded
+}
+
+// idle tells that nothing is in memory or known to be on disk.
+func (u *Uplink) idle() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.count == 0 && u.disk.safe == 0 && !u.disk.spooling
 }
 
 // Force sends everything that is not settled to disk, where there is one.
@@ -161,6 +173,7 @@ func (u *Uplink) Spooling() bool {
 // reached tells the uplink that the hub is there, or not.
 func (u *Uplink) reached(there bool) {
 	u.mu.Lock()
+	u.resting = false
 	u.disk.away = time.Time{}
 	if !there {
 		u.disk.away = time.Now()

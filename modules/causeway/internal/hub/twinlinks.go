@@ -11,20 +11,22 @@ import (
 // twinLinks is the pair of links that carries twin requests, their answers, and
 // desired patches.
 type twinLinks struct {
-	hub *Hub
-	tx  *amqp.Sender
-	rx  *amqp.Receiver
+	desired func(patch json.RawMessage)
+	tx      *amqp.Sender
+	rx      *amqp.Receiver
 
 	requests twinRequests
 }
 
-func (c *connection) newTwinLinks(ctx context.Context) (*twinLinks, error) {
-	id, props := c.hub.opts.Identity, c.properties("twin:"+newGUID())
-	tx, rx, err := pair(ctx, c.session, id.address("/twin"), "Twin", props)
+func newTwinLinks(
+	ctx context.Context, s *amqp.Session, id Identity, version string, desired func(json.RawMessage),
+) (*twinLinks, error) {
+	props := linkProperties(version, "twin:"+newGUID())
+	tx, rx, err := pair(ctx, s, id.address("/twin"), "Twin", props)
 	if err != nil {
 		return nil, err
 	}
-	return &twinLinks{hub: c.hub, tx: tx, rx: rx}, nil
+	return &twinLinks{desired: desired, tx: tx, rx: rx}, nil
 }
 
 // pair attaches a sender and a receiver on one address, in the settle modes that
@@ -63,7 +65,7 @@ func (t *twinLinks) serve(ctx context.Context) error {
 		body := msg.GetData()
 		id := correlation(msg)
 		if id == "" {
-			t.hub.opts.Handler.Desired(json.RawMessage(body))
+			t.desired(json.RawMessage(body))
 			continue
 		}
 		t.requests.answered(id, twinAnswer{status: int(number(msg.Annotations["status"])), body: body})

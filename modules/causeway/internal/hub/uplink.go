@@ -40,6 +40,8 @@ type UplinkOptions struct {
 	// Linger is how long a message waits for company while others are in flight.
 	// Default 5 ms.
 	Linger time.Duration
+	// Leaf says that the messages are of one device, which sends under its own identity.
+	Leaf bool
 	// Refused hears of every message that is refused for good, by the hub or for its
 	// size, whether somebody waits for its receipt or it came from disk. The same
 	// error settles the receipt. It must not block; optional.
@@ -98,6 +100,7 @@ type Uplink struct {
 	retried uint64
 	freed   bool // a settlement freed the window: what is open may leave
 	closed  bool
+	resting bool      // nothing is sent: the connection is about to be replaced
 	hold    time.Time // nothing is sent before: the hub asked for patience
 	waiters []chan struct{}
 	disk    spill
@@ -112,7 +115,7 @@ type Uplink struct {
 // NewUplink makes an empty uplink. It does nothing by itself: a Hub drives it.
 func NewUplink(opts UplinkOptions) *Uplink {
 	opts.defaults()
-	u := &Uplink{opts: opts, wake: make(chan struct{}, 1)}
+	u := &Uplink{opts: opts, wake: make(chan struct{}, 1), encoder: encoder{leaf: opts.Leaf}}
 	u.disk.wake, u.disk.most = make(chan struct{}, 1), appendMost
 	u.disk.away = time.Now() // until a hub says that it is there
 	return u
