@@ -46,7 +46,8 @@ func (p Programs) StartSimulator(tb testing.TB, desired string, args ...string) 
 			"systemModules": {}, "modules": {"causeway": {"version": "1.0", "type": "docker", "status": "running",
 			"restartPolicy": "always", "settings": {"image": "causeway", "createOptions": {}}}}}},
 		"$edgeHub": {"properties.desired": {"schemaVersion": "1.1",
-			"routes": {"all": "FROM /messages/modules/causeway/outputs/* INTO $upstream"},
+			"routes": {"all": "FROM /messages/modules/causeway/outputs/* INTO $upstream",
+				"leaves": "FROM /messages/* WHERE NOT IS_DEFINED($connectionModuleId) INTO $upstream"},
 			"storeAndForwardConfiguration": {"timeToLiveSecs": 864000}}},
 		"causeway": {"properties.desired": ` + desired + `}}}`
 	if err := os.WriteFile(filepath.Join(state, "deployment.json"), []byte(deployment), 0o600); err != nil {
@@ -133,7 +134,10 @@ func (s *Simulator) Must(method, path string, body, v any) {
 
 // Message is one message that reached the cloud.
 type Message struct {
-	Sequence   uint64            `json:"sequence"`
+	Sequence uint64 `json:"sequence"`
+	// Device and Module are whose it is; Module is empty for a leaf device.
+	Device     string            `json:"device"`
+	Module     string            `json:"module"`
 	Output     string            `json:"output"`
 	Properties map[string]string `json:"properties"`
 	System     map[string]string `json:"system"`

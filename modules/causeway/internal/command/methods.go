@@ -20,6 +20,8 @@ const (
 	longestQueue   = 7 * 24 * 3600
 	pageDefault    = 100
 	pageMost       = 500 // some 200 bytes each, within a method's 128 KiB
+	// identityPageMost is less, since each may have a reason of some hundred bytes.
+	identityPageMost = 200
 )
 
 // Gateway is what the methods that ask about the gateway itself need.
@@ -34,6 +36,13 @@ type Gateway interface {
 	SetLogLevel(level string) error
 }
 
+// Identities is what the methods about them need.
+type Identities interface {
+	// Identities is a page of the devices that have an identity of their own, after an id, and
+	// their number; those of a state, or all for an empty one.
+	Identities(after string, limit int, state string) (page []any, total int)
+}
+
 // Methods answers direct methods.
 type Methods struct {
 	service *Service
@@ -41,16 +50,18 @@ type Methods struct {
 	letters DeadLetters
 	decoder Decoder
 	codecs  Codecs
+	who     Identities
 	table   map[string]func(context.Context, json.RawMessage) Answer
 }
 
 // NewMethods makes the table of methods.
-func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder, codecs Codecs) *Methods {
-	m := &Methods{service: s, gateway: g, letters: d, decoder: decoder, codecs: codecs}
+func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder, codecs Codecs, who Identities) *Methods {
+	m := &Methods{service: s, gateway: g, letters: d, decoder: decoder, codecs: codecs, who: who}
 	m.table = map[string]func(context.Context, json.RawMessage) Answer{
 		"ping":             m.ping,
 		"getStatus":        m.getStatus,
 		"listDevices":      m.listDevices,
+		"listIdentities":   m.listIdentities,
 		"getDevice":        m.getDevice,
 		"sendCommand":      m.sendCommand,
 		"sendRaw":          m.sendRaw,
@@ -138,6 +149,31 @@ func (m *Methods) listDevices(_ context.Context, payload json.RawMessage) Answer
 		page = []any{}
 	}
 	return success(StatusOK, map[string]any{"devices": page, "total": total})
+}
+
+// identityStates are the states that identities are listed by.
+var identityStates = []string{"waiting", "attached", "refused", "quarantined"}
+
+func (m *Methods) listIdentities(_ context.Context, payload json.RawMessage) Answer {
+	in := struct {
+		After string `json:"after"`
+		Limit int    `json:"limit"`
+		State string `json:"state"`
+	}{Limit: pageDefault}
+	if err := fields(payload, &in); err != nil {
+		return refuse(StatusBadRequest, err.Error())
+	}
+	switch {
+	case in.Limit < 1 || in.Limit > identityPageMost:
+		return refuse(StatusBadRequest, fmt.Sprintf("limit is %d, allowed are 1 to %d", in.Limit, identityPageMost))
+	case in.State != "" && !slices.Contains(identityStates, in.State):
+		return refuse(StatusBadRequest, fmt.Sprintf("state is %q", in.State), identityStates...)
+	}
+	page, total := m.who.Identities(in.After, in.Limit, in.State)
+	if page == nil {
+		page = []any{}
+	}
+	return success(StatusOK, map[string]any{"identities": page, "total": total})
 }
 
 type deviceField struct {

@@ -27,6 +27,10 @@ func (fakeGateway) Devices(after string, limit int) ([]any, int) {
 
 func (fakeGateway) Device(id string) (any, bool) { return map[string]string{"deviceId": id}, id == "d" }
 
+func (fakeGateway) Identities(string, int, string) ([]any, int) {
+	return []any{map[string]any{"deviceId": "a"}}, 1
+}
+
 func (fakeGateway) SetLogLevel(level string) error {
 	if level != "debug" {
 		return fmt.Errorf("level is %q, allowed is debug", level)
@@ -95,6 +99,10 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		{"sendCommand", `{"deviceId":"d","command":"c","queueSeconds":604801}`, 400, "queueSeconds is 604801"},
 		{"sendCommand", `{"deviceId":"d","command":"c","priority":1}`, 400, "unknown field"},
 		{"sendCommand", `{"deviceId":"d","command":"c","retry":true}`, 400, "retry needs queueSeconds"},
+		{"listIdentities", "", 200, `"total":1`},
+		{"listIdentities", `{"limit":201}`, 400, "allowed are 1 to 200"},
+		{"listIdentities", `{"state":"lost"}`, 400, "quarantined"},
+		{"listIdentities", `{"status":"x"}`, 400, "unknown field"},
 		{"putCodec", `{"sha256":"ab","text":"hi"}`, 200, `{"missing":0,"stored":true}`},
 		{"putCodec", `{"sha256":"ab","part":1,"parts":3,"base64":"aGk="}`, 200, `{"missing":2,"stored":false}`},
 		{"putCodec", `{"sha256":"ab"}`, 400, "exactly one of base64 and text"},
@@ -148,7 +156,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		}
 		return []byte("\x00\xff"), nil
 	}})
-	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{})
+	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{})
 	covered := map[string]bool{}
 	for _, c := range cases {
 		covered[c.method] = true
@@ -170,7 +178,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 }
 
 func TestUnknownMethodListsTheKnown(t *testing.T) {
-	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{})
+	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{})
 	a := m.Call(t.Context(), "Ping", nil) // names are case-sensitive
 	var refusal struct {
 		Error string
@@ -179,7 +187,7 @@ func TestUnknownMethodListsTheKnown(t *testing.T) {
 	if err := json.Unmarshal(a.Payload, &refusal); err != nil || a.Status != 400 {
 		t.Fatalf("answered %d %s", a.Status, a.Payload)
 	}
-	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 13 {
+	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 14 {
 		t.Errorf("answered %s", a.Payload)
 	}
 }
@@ -200,7 +208,7 @@ func TestRawReplyHasItsOwnTime(t *testing.T) {
 		}
 		return nil, nil
 	}})
-	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}).Call(t.Context(), "sendRaw",
+	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{}).Call(t.Context(), "sendRaw",
 		json.RawMessage(`{"deviceId":"d","text":"x","awaitReplySeconds":7}`))
 	if a.Status != 200 {
 		t.Errorf("answered %d %s", a.Status, a.Payload)

@@ -149,6 +149,7 @@ func (g *Gateway) enact(p *plan) {
 	g.document, g.waiting = p.document, p.waiting
 	g.mu.Unlock()
 	g.plugins.adopt(p.plugins)
+	g.identities.enact(p.identities, p.document)
 	g.router.table.Store(p.routes)
 	g.events.configure(p.document.Events)
 	g.quota.Resize(p.document.Limits.Connections)

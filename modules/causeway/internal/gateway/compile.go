@@ -26,11 +26,12 @@ const messageBytes = 256<<10 - 4<<10
 // plan is a document made ready to be applied: nothing of it can be refused any
 // more, except by the system (a port in use, a certificate that is not there yet).
 type plan struct {
-	document *config.Document
-	routes   *route.Table
-	plugins  map[string]*loaded
-	doors    map[string]door
-	waiting  map[string]waiting
+	document   *config.Document
+	routes     *route.Table
+	plugins    map[string]*loaded
+	identities *identityPlan
+	doors      map[string]door
+	waiting    map[string]waiting
 }
 
 // waiting is a listener whose codec is a process that is away.
@@ -75,7 +76,9 @@ func (g *Gateway) compile(ctx context.Context, desired []byte, why occasion) (*p
 			p.doors[name] = d
 		}
 	}
-	if len(faults) > 0 {
+	var identityFaults []config.Fault
+	p.identities, identityFaults = g.identities.compile(document)
+	if faults = append(faults, identityFaults...); len(faults) > 0 {
 		g.plugins.discard(p.plugins)
 		return nil, config.SortFaults(faults)
 	}
@@ -140,7 +143,8 @@ func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Liste
 	}
 	d.observer.version.Store(&version)
 	d.options.Refused = d.observer.Refused
-	d.share = newShare(g.uplink, g.queueBytes(l.Limits, len(p.document.Listeners)), g.uplink.Force)
+	next, full := g.identities.uplink(l)
+	d.share = newShare(next, g.queueBytes(l.Limits, len(p.document.Listeners)), full)
 	d.profile = g.profile(name, l, c, framing)
 	d.profile.Uplink = d.share
 	d.profile.Observer = d.observer

@@ -50,23 +50,25 @@ type Gateway struct {
 	log   zerolog.Logger
 	began time.Time
 
-	uplink    *hub.Uplink
-	hub       *hub.Hub
-	workload  *hub.Workload // nil with a connection string
-	table     *session.Table
-	router    router
-	quota     *listen.Quota
-	commands  *command.Service
-	methods   *command.Methods
-	desired   *twin.Desired
-	reported  *twin.Reported
-	devices   *twin.Devices
-	store     *config.Store
-	observers *observers
-	spooling  *spooling
-	kept      *state.File
-	letters   *deadLetters
-	events    *events
+	uplink     *hub.Uplink
+	hub        *hub.Hub
+	workload   *hub.Workload // nil with a connection string
+	table      *session.Table
+	router     router
+	quota      *listen.Quota
+	signer     hub.Signer // with the module's key
+	commands   *command.Service
+	identities *identities
+	methods    *command.Methods
+	desired    *twin.Desired
+	reported   *twin.Reported
+	devices    *twin.Devices
+	store      *config.Store
+	observers  *observers
+	spooling   *spooling
+	kept       *state.File
+	letters    *deadLetters
+	events     *events
 
 	ready    atomic.Bool
 	applying sync.Mutex // one change of configuration at a time
@@ -121,13 +123,17 @@ func New(opts Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.hub = hub.New(hubOptions, g.uplink)
+	g.hub, g.signer = hub.New(hubOptions, g.uplink), hubOptions.Signer
+	g.identities = newIdentities(g, hubOptions)
+	if err := g.observers.identityGauges(g.identities); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	g.commands = command.New(command.Options{
 		Find: g.find, Limit: func() int { return g.current().Limits.QueuedCommands },
 		Ended: g.commandEnded, Expired: g.events.expired, Store: command.StateStore{File: g.kept},
 		Failed: func(err error) { g.observers.flood.Warn("queued commands not kept", err) },
 	})
-	g.methods = command.NewMethods(g.commands, g, g.letters, g, g)
+	g.methods = command.NewMethods(g.commands, g, g.letters, g, g, g)
 	g.observers.known = g.methods.Names()
 	g.reported = twin.NewReported(g.hub, g.describe, func(err error) { g.log.Warn().Err(err).Msg("report failed") })
 	g.devices = twin.NewDevices(g.pushDesired, g.reported.Changed)
@@ -142,6 +148,7 @@ func New(opts Options) (*Gateway, error) {
 	g.table.Present = func(device string) {
 		g.commands.Wake(device)
 		g.devices.Present(device)
+		g.identities.twins.present(device)
 	}
 	return g, nil
 }
@@ -163,13 +170,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.work = ctx
 	var rooms sync.WaitGroup
 	g.spooling.open()
+	g.identities.open()
 	g.remember()
 	if !g.restore(ctx) {
 		rooms.Go(func() { g.awaitFirst(ctx) })
 	}
 	for _, room := range []func(context.Context){
 		g.hub.Run, g.table.Run, g.desired.Run, g.reported.Run, g.devices.Run,
-		g.spooling.run, g.spooling.watch, g.giveBack, g.plugins.run,
+		g.spooling.run, g.spooling.watch, g.identities.run, g.giveBack, g.plugins.run,
 	} {
 		rooms.Go(func() { room(work) })
 	}
@@ -179,6 +187,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.commands.Close()
 	rooms.Wait()
 	g.uplink.Close()
+	g.identities.close()
 	g.spooling.close()
 	g.letters.ring.Close()
 	g.plugins.end(context.WithoutCancel(ctx))
@@ -249,13 +258,15 @@ func (g *Gateway) drain() {
 	}
 	settle, cancelSettle := context.WithTimeout(ctx, time.Duration(float64(grace)*drainShare))
 	defer cancelSettle()
-	if !g.hub.Connected() {
-		g.uplink.Force() // nobody is there to wait for, but the disk is
-	}
-	if err := g.uplink.Drain(settle); err != nil {
+	if !g.hub.Connected() { // nobody is there to wait for, but the disk is
 		g.uplink.Force()
+		g.identities.leaves.Force()
 	}
-	if err := g.uplink.Drain(ctx); err != nil {
+	if err := g.drainUplinks(settle); err != nil {
+		g.uplink.Force()
+		g.identities.leaves.Force()
+	}
+	if err := g.drainUplinks(ctx); err != nil {
 		g.log.Warn().Err(err).Msg("left with unsettled messages; their devices were not acknowledged")
 	}
 	var closing sync.WaitGroup
@@ -268,6 +279,11 @@ func (g *Gateway) drain() {
 	closing.Wait()
 	_ = g.uplink.Drain(ctx) // events of the links' ends; the telemetry's end was told above
 	g.log.Info().Msg("down")
+}
+
+// drainUplinks waits until everything taken is settled, of the module and of its devices.
+func (g *Gateway) drainUplinks(ctx context.Context) error {
+	return errors.Join(g.uplink.Drain(ctx), g.identities.leaves.Drain(ctx))
 }
 
 // find looks a device up for the way down.

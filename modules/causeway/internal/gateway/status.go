@@ -3,6 +3,9 @@ package gateway
 import (
 	"errors"
 	"time"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/hub"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/session"
 )
 
 // describe is the reported properties, in the shape in which the edge hub reports
@@ -41,6 +44,9 @@ func (g *Gateway) describe() map[string]any {
 		description["lastDesiredVersion"] = version
 		description["lastDesiredStatus"] = status
 	}
+	if g.identities.used() {
+		description["identities"] = g.identities.state()
+	}
 	if codecs := g.plugins.state(); len(codecs) > 0 {
 		description["codecs"] = codecs
 	}
@@ -75,7 +81,16 @@ func (g *Gateway) Devices(after string, limit int) (page []any, total int) {
 }
 
 // Device implements command.Gateway.
-func (g *Gateway) Device(id string) (any, bool) { return g.table.Device(id) }
+func (g *Gateway) Device(id string) (any, bool) {
+	status, connected := g.table.Device(id)
+	if leaf, known := g.identities.leaves.Status(id); known {
+		return struct {
+			session.Status
+			Identity hub.LeafStatus `json:"identity"`
+		}{status, leaf}, connected
+	}
+	return status, connected
+}
 
 // SetLogLevel implements command.Gateway.
 func (g *Gateway) SetLogLevel(level string) error { return g.opts.Level.Set(level) }
@@ -84,6 +99,9 @@ func (g *Gateway) SetLogLevel(level string) error { return g.opts.Level.Set(leve
 // memory or on disk.
 func (g *Gateway) oldestUnsent() time.Duration {
 	oldest := g.uplink.Stats().Oldest
+	if leaves := g.identities.oldest(); oldest.IsZero() || !leaves.IsZero() && leaves.Before(oldest) {
+		oldest = leaves
+	}
 	if disk := g.spooling.oldest(); oldest.IsZero() || !disk.IsZero() && disk.Before(oldest) {
 		oldest = disk
 	}

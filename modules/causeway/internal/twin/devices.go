@@ -35,6 +35,10 @@ type Push func(ctx context.Context, device string, desired json.RawMessage) (con
 // confirmed. Configured and Present may be called from any goroutine and return
 // at once; Run does the work.
 type Devices struct {
+	// Answered hears what a device confirmed, or why it did not, in place of Report; optional, and
+	// set before Run. It may wait.
+	Answered func(ctx context.Context, device string, confirmed json.RawMessage, failure string)
+
 	push    Push
 	changed func()
 
@@ -77,6 +81,24 @@ func (d *Devices) Configured(desired map[string]json.RawMessage) {
 		}
 		d.enqueue(id)
 	}
+}
+
+// Want sets what is wanted of one device, and leaves the others as they are. What did not change
+// is not pushed again.
+func (d *Devices) Want(id string, desired json.RawMessage) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w := d.wanted[id]; w == nil || !bytes.Equal(w.desired, desired) {
+		d.wanted[id] = &wanted{desired: desired}
+	}
+	d.enqueue(id)
+}
+
+// Forget drops what is wanted of a device.
+func (d *Devices) Forget(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.wanted, id)
 }
 
 // Present tells that a device has connected.
@@ -150,6 +172,20 @@ func (d *Devices) pushOne(ctx context.Context, id string) {
 	w.pushing, w.again = true, false
 	d.mu.Unlock()
 	confirmed, err := d.push(ctx, id, w.desired)
+	confirmed, failure, news := d.answered(ctx, id, w, confirmed, err)
+	if !news {
+		return
+	}
+	if d.Answered != nil {
+		d.Answered(ctx, id, confirmed, failure)
+	}
+	d.changed()
+}
+
+// answered notes what came of a push, and returns what is to be told of it, if anything.
+func (d *Devices) answered(
+	ctx context.Context, id string, w *wanted, confirmed json.RawMessage, err error,
+) (told json.RawMessage, failure string, news bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w.pushing, w.queued = false, false
@@ -160,7 +196,7 @@ func (d *Devices) pushOne(ctx context.Context, id string) {
 	}()
 	switch {
 	case errors.Is(err, ErrAbsent) || ctx.Err() != nil:
-		return
+		return nil, "", false
 	case err != nil:
 		w.failure = strings.ToValidUTF8(err.Error()[:min(len(err.Error()), confirmedLimit)], "")
 	case len(confirmed) > confirmedLimit:
@@ -170,7 +206,7 @@ func (d *Devices) pushOne(ctx context.Context, id string) {
 	default:
 		w.settled, w.confirmed, w.failure = true, confirmed, ""
 	}
-	d.changed()
+	return w.confirmed, w.failure, true
 }
 
 // reportable tells whether a twin takes the values: an object whose names hold none
