@@ -177,7 +177,8 @@ type Presence struct {
 	Desired  bool   `json:"desired"`
 	Methods  bool   `json:"methods"`
 	Inputs   bool   `json:"inputs"`
-	// Waiting counts messages queued for its inputs.
+	C2D      bool   `json:"c2d"`
+	// Waiting counts messages queued for its inputs, or from the cloud for a device.
 	Waiting   int  `json:"waiting"`
 	Connected bool `json:"connected"`
 }
@@ -194,6 +195,7 @@ func (h *Hub) Presences() []Presence {
 		list = append(list, Presence{
 			Identity: c.id.String(), Connected: c.session != nil, Waiting: c.inputs.len(),
 			Desired: c.topics[TopicDesired], Methods: c.topics[TopicMethods], Inputs: c.topics[TopicInputs],
+			C2D: c.topics[TopicC2D],
 		})
 	}
 	slices.SortFunc(list, func(a, b Presence) int { return strings.Compare(a.Identity, b.Identity) })
