@@ -123,6 +123,7 @@ func TestRequestsAndAnswers(t *testing.T) {
 		{"a fault of two kinds", "POST", "/faults", `{"attach":{},"drop":true}`, 400, "attach is about links"},
 		{"a bad key", "POST", "/identities", `{"device":"leaf","key":"!"}`, 400, "base64"},
 		{"a removed module", "DELETE", "/identities?identity=n", "", 200, "true"},
+		{"the edge device stays", "DELETE", "/identities?identity=edge/", "", 400, "cannot be removed"},
 		{"a removed stranger", "DELETE", "/identities?identity=x", "", 404, "not known"},
 		{"environment", "GET", "/env/m", "", 200, `{"M":"m"}`},
 		{"environment of a bad style", "GET", "/env/m?style=bad", "", 400, "unknown style"},

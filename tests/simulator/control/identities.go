@@ -66,7 +66,11 @@ func (a *API) removeIdentity(r *http.Request) (any, error) {
 	if id == nil {
 		return nil, bad("identity is missing")
 	}
-	return map[string]bool{"removed": true}, a.hub.RemoveIdentity(*id)
+	err = a.hub.Unregister(*id, "*")
+	if errors.Is(err, edge.ErrProtectedIdentity) {
+		err = bad("%v", err)
+	}
+	return map[string]bool{"removed": true}, err
 }
 
 // addLeaves makes many leaf devices known at once.
