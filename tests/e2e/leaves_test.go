@@ -73,8 +73,8 @@ func meterID(i int) string { return fmt.Sprintf("meter-%03d", i) }
 func newCrowd(t *testing.T, sim *world.Simulator, addr string, n int) *crowd {
 	t.Helper()
 	c := &crowd{t: t, sim: sim}
+	sim.AddLeaves(fmt.Sprintf("meter-[000-%03d]", n-1), world.Derived)
 	for i := range n {
-		registerLeaf(t, sim, meterID(i))
 		c.list = append(c.list, dialMeter(t, addr, meterID(i)))
 	}
 	return c
@@ -154,8 +154,9 @@ func metric(t *testing.T, g *world.Gateway, name string) (sum float64) {
 
 func TestThreeHundredDevicesShareFifteenConnections(t *testing.T) {
 	const n = 300
-	sim := built.StartSimulator(t, meters)
-	g := built.StartGateway(t, sim, world.Workload)
+	p := overAMQP()
+	sim := p.StartSimulator(t, meters)
+	g := p.StartGateway(t, sim, world.Workload)
 	began := time.Now()
 	c := newCrowd(t, sim, g.Addr("meters"), n)
 	c.send(3, 30*time.Second)
@@ -190,10 +191,11 @@ func settled(t *testing.T, g *world.Gateway, attached int) {
 // One that the hub refuses, for whatever reason, waits for itself alone, and loses nothing.
 func TestWhatIsWrongWithOneDeviceIsNotTheOthersTrouble(t *testing.T) {
 	const n, wrong, deleted, expired, flooding = 60, "meter-000", "meter-001", "meter-002", "meter-003"
-	sim := built.StartSimulator(t, meters)
-	g := built.StartGateway(t, sim, world.Workload)
+	p := overAMQP()
+	sim := p.StartSimulator(t, meters)
+	g := p.StartGateway(t, sim, world.Workload)
 	c := newCrowd(t, sim, g.Addr("meters"), n)
-	sim.Must("POST", "/identities", map[string]any{"device": wrong, "key": derivedKey(t, sim, "another")}, nil)
+	sim.RekeyLeaf(wrong, "YW5vdGhlciBrZXkgb2YgMzI=")
 	c.send(2, 30*time.Second) // that with the wrong key is acknowledged from disk
 	settledBut := func(attached int, but ...string) {
 		t.Helper()
@@ -217,14 +219,14 @@ func TestWhatIsWrongWithOneDeviceIsNotTheOthersTrouble(t *testing.T) {
 		t.Errorf("the device with a wrong key is %q for %q", s.State, s.Reason)
 	}
 
-	sim.Must("DELETE", "/identities?identity="+deleted+"/", nil, nil)
+	sim.RemoveLeaf(deleted)
 	c.send(2, 30*time.Second)
 	settledBut(n-2, wrong, deleted)
 	if s := identityOf(t, sim, deleted); s.State != "refused" {
 		t.Errorf("the deleted device is %q for %q", s.State, s.Reason)
 	}
 
-	sim.Must("POST", "/tokens/expire?identity="+expired+"/", nil, nil)
+	sim.ExpireLeaf(expired, true)
 	c.send(2, 30*time.Second)
 	settledBut(n-2, wrong, deleted)
 
@@ -240,7 +242,9 @@ func TestWhatIsWrongWithOneDeviceIsNotTheOthersTrouble(t *testing.T) {
 	settledBut(n-2, wrong, deleted, flooding)
 
 	// What waited for the two comes, in order, when they are let in.
-	registerLeaf(t, sim, wrong, deleted)
+	sim.RemoveLeaf(wrong)
+	sim.AddLeaves(wrong, world.Derived)
+	sim.AddLeaves(deleted, world.Derived)
 	world.Eventually(t, 60*time.Second, "those that were refused are attached", func() bool {
 		return metric(t, g, "causeway_identities_attached") == n && metric(t, g, "causeway_identity_spool_messages") == 0
 	})

@@ -14,10 +14,11 @@ import (
 
 const faultUsage = `usage: simulator fault <what> [-count n] [-identity module]
 
-What happens to the next n publishes (1 unless -count says so, -1 until cleared):
+What happens to the next n publishes, or attaches (1 unless -count says so, -1 until cleared):
   delay <time>                          the disposition comes late
   withhold                              none comes
   refuse [condition] [description]      rejected; nothing is stored
+  attach [condition] [description]      the link, over MQTT the login, is refused
   drop                                  stored, but the connection ends in place of an answer
   list | clear                          the faults in force
 
@@ -32,7 +33,7 @@ func fault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c client
 	flags := flagsOf("fault", &c, stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, faultUsage); flags.PrintDefaults() }
-	count := flags.Int("count", 1, "`number` of publishes")
+	count := flags.Int("count", 1, "`number` of publishes or attaches")
 	identity := flags.String("identity", "", "`module`, device/module, or device/ for a leaf device")
 	rest, err := parse(flags, args)
 	if err != nil {
@@ -92,13 +93,16 @@ func faultRequest(words []string, count int, identity string) (verb, path string
 
 func refuseOrDelay(words []string, rule *control.FaultRequest) error {
 	switch {
-	case len(words) >= 1 && len(words) <= 3 && words[0] == "refuse":
-		rule.Refuse = &control.RefuseRequest{Description: "refused by request"}
+	case len(words) >= 1 && len(words) <= 3 && (words[0] == "refuse" || words[0] == "attach"):
+		refusal := &control.RefuseRequest{Description: "refused by request"}
 		if len(words) > 1 {
-			rule.Refuse.Condition = words[1]
+			refusal.Condition = words[1]
 		}
 		if len(words) > 2 {
-			rule.Refuse.Description = words[2]
+			refusal.Description = words[2]
+		}
+		if rule.Refuse = refusal; words[0] == "attach" {
+			rule.Refuse, rule.Attach = nil, refusal
 		}
 		return nil
 	case len(words) == 2 && words[0] == "delay":

@@ -39,7 +39,7 @@ func line(at time.Time, from edge.Identity, output string, properties map[string
 	b.WriteString(at.Local().Format("15:04:05.000 "))
 	sender := from.Module
 	if sender == "" {
-		sender = from.Device
+		sender = from.Device + "/" // as the commands name a leaf device
 	}
 	b.WriteString(sender)
 	if output != "" {

@@ -38,15 +38,20 @@ const usage = `usage: simulator <command> [flags] [arguments]
   twin patch <module> <json>                 merge desired properties
   input <module> <input> <body> [name=value] put a message before a module's input
   send <device> <body> [name=value ...]      send a message from the cloud to a leaf device
-  service                                    the connection string for service SDKs
+                                             [-id i] [-ttl t] [-wait t]
+  leaf add <device> [key]                    make leaf devices known, also meter-[001-300]
+  leaf key <device> <key>                    give one another key
+  leaf disable|enable|remove <device>        keep one from connecting
+  service [-direct]                          the connection string for service SDKs, or for
+                                             devices without an edge device
   fault <what> ...                           misbehave; "fault -h" lists how
   env <module> [-style connectionstring]     the environment that a module needs
-  stats                                      counts and clients
+  stats                                      counts, clients, and what each identity did
   version
 
 All but up find the simulator by -control URL, CAUSEWAY_SIMULATOR, or the state folder.
-Exit codes: 0 done, 1 failed, 2 usage, 3 method status 300 and above, 4 module not
-connected, 5 module did not answer in time.
+Exit codes: 0 done, 1 failed, 2 usage, 3 method status 300 and above or a message that was
+not completed, 4 module not connected, 5 no answer in time.
 `
 
 // codedError is an error that chooses the exit code.
@@ -89,7 +94,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	}
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
 		"up": up, "messages": messages, "method": method, "twin": twinCommand, "input": input,
-		"send": send, "service": service, "fault": fault, "env": env, "stats": stats,
+		"send": send, "leaf": leaf, "service": service, "fault": fault, "env": env, "stats": stats,
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":

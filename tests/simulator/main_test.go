@@ -111,6 +111,17 @@ func TestTheCommandsDriveARunningSimulator(t *testing.T) {
 		{"a message to a device", []string{"send", "leaf", "hello", "a=b"}, exitOK, ""},
 		{"a message to nobody", []string{"send", "x", "hello"}, exitError, "not known"},
 		{"the connection string", []string{"service"}, exitOK, ready.ServiceConnection},
+		{"that of the IoT hub for devices", []string{"service", "-direct"}, exitOK, "SharedAccessKeyName=device;"},
+		{"a message with an id", []string{"send", "leaf", "hello", "-id", "mine"}, exitOK, "mine"},
+		{"a message that expires", []string{"send", "leaf", "hello", "-ttl", "1ms", "-wait", "20s"}, exitStatus, "Expired"},
+		{"a message that waits", []string{"send", "leaf", "hello", "-wait", "1ms"}, exitTimeout, "not settled"},
+		{"many leaf devices", []string{"leaf", "add", "meter-[01-12]", "derived:m"}, exitOK, `"meter-12"`},
+		{"a leaf device's key", []string{"leaf", "key", "meter-01", "a2V5"}, exitOK, `"a2V5"`},
+		{"a disabled leaf device", []string{"leaf", "disable", "meter-01"}, exitOK, "meter-01"},
+		{"an enabled leaf device", []string{"leaf", "enable", "meter-01"}, exitOK, "meter-01"},
+		{"a removed leaf device", []string{"leaf", "remove", "meter-01"}, exitOK, "true"},
+		{"a removed stranger", []string{"leaf", "remove", "meter-01"}, exitError, "not known"},
+		{"an attach that is refused", []string{"fault", "attach", "amqp:not-allowed", "no", "-identity", "leaf/"}, exitOK, `"description": "no"`},
 		{"a fault", []string{"fault", "delay", "2s", "-count", "3", "-identity", "m"}, exitOK, `"delayMs": 2000`},
 		{"an unknown fault", []string{"fault", "explode"}, exitUsage, "unknown fault"},
 		{"clear", []string{"fault", "clear"}, exitOK, "cleared"},
@@ -135,7 +146,7 @@ func TestTheCommandsDriveARunningSimulator(t *testing.T) {
 
 func TestTheLiveViewShowsOneLineAMessage(t *testing.T) {
 	t.Parallel()
-	hub, err := edge.New(edge.Options{KeepMessages: 2})
+	hub, err := edge.New(edge.Options{KeepMessages: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,15 +160,19 @@ func TestTheLiveViewShowsOneLineAMessage(t *testing.T) {
 	if err := hub.Publish(t.Context(), edge.Identity{Device: "edge", Module: "m"}, batch); err != nil {
 		t.Fatal(err)
 	}
+	leafMessage := []edge.Message{{Body: []byte("21"), Properties: map[string]string{"kind": "climate"}}}
+	if err := hub.Publish(t.Context(), edge.Identity{Device: "meter-001"}, leafMessage); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	out, done := &output{}, make(chan struct{})
 	go func() { watch(ctx, hub, 0, out); close(done) }()
-	wait(t, func() bool { return strings.HasSuffix(out.String(), "x\n") })
+	wait(t, func() bool { return strings.HasSuffix(out.String(), "21\n") })
 	cancel()
 	<-done
 	lines := strings.Split(out.String(), "\n")
 	if lines[0] != "... 1 messages were too many to show" || !strings.HasSuffix(lines[1], " m/o {a=1 b=2} { 1}") ||
-		!strings.HasSuffix(lines[2], " m {} x") {
+		!strings.HasSuffix(lines[2], " m {} x") || !strings.HasSuffix(lines[3], " meter-001/ {kind=climate} 21") {
 		t.Fatalf("got %q", lines)
 	}
 }
@@ -168,6 +183,7 @@ func TestMisuseIsToldApart(t *testing.T) {
 		{}, {"explode"}, {"up", "-inputs", "a", "b"}, {"up", "-style", "x"}, {"up", "-module", "=x"}, {"up", "-module", "m='"},
 		{"up", "-leaf", "=x"}, {"up", "-nope"}, {"messages", "x"}, {"method", "m"}, {"twin", "get"}, {"twin", "patch", "m"},
 		{"env"}, {"input", "m"}, {"input", "m", "i", "b", "x"}, {"fault"}, {"stats", "x"},
+		{"leaf"}, {"leaf", "add"}, {"leaf", "key", "x"}, {"leaf", "disable", "x", "y"}, {"leaf", "burn", "x"},
 		{"send", "leaf"}, {"send", "leaf", "body", "x"}, {"service", "x"},
 	} {
 		if code, _, _ := command(t, args...); code != exitUsage {

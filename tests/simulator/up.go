@@ -58,6 +58,10 @@ type Ready struct {
 	Service           string `json:"service"`
 	ServiceAMQP       string `json:"serviceAMQP"`
 	ServiceConnection string `json:"serviceConnectionString"`
+	// Direct is the IoT hub for devices that come without an edge device, host:port, and
+	// DirectConnection the connection string of the policy that may connect as any.
+	Direct           string `json:"direct"`
+	DirectConnection string `json:"directConnectionString"`
 	// Inject is the URL of single-module mode, empty without.
 	Inject string `json:"inject,omitempty"`
 }
@@ -83,6 +87,8 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 		"listening `address` of the service side's HTTPS; SDKs need port 443")
 	flags.StringVar(&f.sim.ServiceAMQP, "service-amqp", "127.0.0.1:0",
 		"listening `address` of the service side's AMQP over TLS; SDKs need port 5671")
+	flags.StringVar(&f.sim.Direct, "direct", "127.0.0.1:0",
+		"listening `address` of IoT Hub for devices that come without an edge device, AMQP over TLS")
 	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
 	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
 	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
@@ -97,11 +103,20 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 		"`time` that an input message may stay unsettled")
 	flags.DurationVar(&f.sim.Hub.SubscribeGrace, "subscribe-grace", 3*time.Second,
 		"`time` from a subscription to methods to the calls that waited for it")
+	flags.IntVar(&f.sim.Hub.Admission.Clients, "clients", 0,
+		"`number` of clients that may be connected, 100 on a real edge hub; 0 for no limit")
+	flags.IntVar(&f.sim.Hub.Admission.Connects, "connect-rate", 0,
+		"`number` of identities that may connect in a second; 0 for no limit")
+	flags.IntVar(&f.sim.Hub.Admission.Twins, "twin-rate", 0,
+		"`number` of twin operations in a second; 0 for no limit")
+	flags.BoolVar(&f.sim.Hub.Admission.Refuse, "throttle-refuses", false,
+		"refuse what is beyond the two rates, as IoT Hub does; otherwise it waits its turn")
 	flags.StringVar(&f.inputs, "inputs", "", "`in1,in2` starts single-module mode: the module target has these inputs")
 	flags.StringVar(&f.sim.Inject, "inject", "127.0.0.1:53000",
 		"listening `address` of POST /api/v1/messages in single-module mode; loopback only")
 	flags.Var(&f.modules, "module", "`name=command` runs a program as a module; name alone makes it known")
-	flags.Var(&f.leaves, "leaf", "`id[=key]` makes a leaf device known")
+	flags.Var(&f.leaves, "leaf",
+		"`id[=key]` makes a leaf device known, or many: meter-[001-300]; the key derived:<module> is computed")
 	flags.Var(&f.env, "env", "`NAME=value` for the programs of -module")
 	flags.StringVar(&f.style, "style", sim.StyleWorkload,
 		"environment `style` of those programs: workload or connectionstring")
@@ -270,7 +285,7 @@ func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 		Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(), Device: e.Hub().Device(),
 		Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
 		Service: e.Service(), ServiceAMQP: e.ServiceAMQP(), ServiceConnection: e.ServiceConnectionString(),
-		Inject: e.Inject(),
+		Direct: e.Direct(), DirectConnection: e.DeviceConnectionString(), Inject: e.Inject(),
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

@@ -25,6 +25,9 @@ type Simulator struct {
 	// CA is the path of the root certificate, Proc the process that runs or ran last.
 	CA   string
 	Proc *Process
+	// Direct is the host:port of IoT Hub for devices without an edge device, and
+	// DirectConnection the connection string of the policy that may connect as any of them.
+	Direct, DirectConnection string
 }
 
 // Module is the name under which the gateway is deployed.
@@ -76,12 +79,14 @@ func (s *Simulator) Start() {
 	var up struct {
 		Control string `json:"control"`
 		CA      string `json:"ca"`
+		Direct  string `json:"direct"`
+		Policy  string `json:"directConnectionString"`
 	}
 	Eventually(s.t, 20*time.Second, "simulator is up", func() bool {
 		b, err := os.ReadFile(ready)
 		return err == nil && json.Unmarshal(b, &up) == nil && up.Control != ""
 	})
-	s.control, s.CA = up.Control, up.CA
+	s.control, s.CA, s.Direct, s.DirectConnection = up.Control, up.CA, up.Direct, up.Policy
 	if !strings.HasPrefix(s.control, "http") {
 		s.control = "http://" + s.control
 	}
@@ -135,9 +140,10 @@ func (s *Simulator) Must(method, path string, body, v any) {
 // Message is one message that reached the cloud.
 type Message struct {
 	Sequence uint64 `json:"sequence"`
-	// Device and Module are whose it is; Module is empty for a leaf device.
+	// Device and Module are the identity that sent it; a leaf device has no module, and its
+	// messages no output.
 	Device     string            `json:"device"`
-	Module     string            `json:"module"`
+	Module     string            `json:"module,omitempty"`
 	Output     string            `json:"output"`
 	Properties map[string]string `json:"properties"`
 	System     map[string]string `json:"system"`
@@ -145,7 +151,7 @@ type Message struct {
 	BodyBase64 []byte            `json:"bodyBase64"`
 }
 
-// Messages are those of the module after a sequence number.
+// Messages are those in the cloud after a sequence number, whoever sent them.
 func (s *Simulator) Messages(since uint64) (list []Message) {
 	s.t.Helper()
 	s.Must("GET", fmt.Sprintf("/messages?since=%d&limit=100000", since), nil, &list)

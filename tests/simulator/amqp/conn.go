@@ -45,7 +45,8 @@ type Conn struct {
 	ctx            context.Context
 	cancel         context.CancelFunc
 	workers        sync.WaitGroup
-	opened         bool // set before the goroutines start
+	opened         bool       // set before the goroutines start
+	attaching      sync.Mutex // held while the handler judges a link; mu is not
 
 	// The rest is under mu.
 	mu        sync.Mutex
@@ -111,6 +112,19 @@ func (c *Conn) closeLocked(err *Error, orderly bool) {
 // Ended is closed when either side has said close or the transport has failed, before
 // any link is told that it is detached because of that.
 func (c *Conn) Ended() <-chan struct{} { return c.closing }
+
+// pause waits and returns false if the connection ended first.
+func (c *Conn) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.closing:
+	case <-c.ctx.Done():
+	}
+	return false
+}
 
 // Drop cuts the transport without a word, as a failing network does.
 func (c *Conn) Drop() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Link is one end of a link, ours. The exported fields are what the client said and
@@ -46,8 +47,7 @@ type Link struct {
 // Conn returns the link's connection.
 func (l *Link) Conn() *Conn { return l.session.conn }
 
-// attach asks the handler and answers. The lock is given up while the handler
-// thinks; only the reader changes sessions and handles, and that is who waits.
+// attach asks the handler and answers, at once or when it says.
 func (s *session) attach(a *Attach) {
 	c := s.conn
 	switch {
@@ -63,30 +63,66 @@ func (s *session) attach(a *Attach) {
 		SenderMode: a.SenderMode, ReceiverMode: a.ReceiverMode,
 		session: s, handle: a.Handle, ctx: c.ctx, ready: sync.NewCond(&c.mu),
 	}
-	answer := &Attach{Name: a.Name, Handle: a.Handle, Receiver: !a.Receiver, Source: a.Source, Target: a.Target}
 	refusal := l.admit(a)
+	wait := time.Duration(0)
+	if d, ok := c.srv.Handler.(Delayer); ok && refusal == nil {
+		var err error
+		c.mu.Unlock()
+		wait, err = d.Delay(l)
+		c.mu.Lock()
+		if err != nil {
+			refusal = asError(err)
+		}
+	}
+	s.links[a.Handle] = l
+	c.links++
+	if wait <= 0 || refusal != nil {
+		s.attachNow(l, a, refusal)
+		return
+	}
+	s.names[l.Name] = l // it is taken from now on
+	c.workers.Go(func() {
+		if !c.pause(wait) {
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.isClosing && s.links[a.Handle] == l {
+			s.attachNow(l, a, nil)
+		}
+	})
+}
+
+// attachNow answers the attach of a link whose handle is taken. The lock is given up while
+// the handler thinks, which meanwhile is asked about no other link of the connection.
+func (s *session) attachNow(l *Link, a *Attach, refusal *Error) {
+	c := s.conn
+	answer := &Attach{Name: a.Name, Handle: a.Handle, Receiver: !a.Receiver, Source: a.Source, Target: a.Target}
 	if refusal == nil {
 		c.mu.Unlock()
+		c.attaching.Lock()
 		terms, err := c.srv.Handler.Attach(c.ctx, l)
+		c.attaching.Unlock()
 		c.mu.Lock()
 		l.terms = terms
 		if err != nil {
 			refusal = asError(err)
 		}
 	}
-	if refusal == nil && (c.isClosing || s.ended) {
+	gone := c.isClosing || s.ended || s.links[a.Handle] != l
+	switch {
+	case refusal == nil && gone:
 		l.live = true
+		l.drop()
 		c.post(l.farewell)
-		return
-	}
-	s.links[a.Handle] = l
-	c.links++
-	if refusal != nil {
+	case gone:
+	case refusal != nil:
+		s.forget(l)
 		l.refuse(answer, refusal)
-		return
+	default:
+		s.names[l.Name] = l
+		l.open(a, answer)
 	}
-	s.names[l.Name] = l
-	l.open(a, answer)
 }
 
 // admit judges what the engine itself has to say of an attach.
@@ -156,7 +192,7 @@ func (l *Link) flow(f *Flow) {
 			return // pump has answered, or will when it is done
 		}
 	}
-	if f.Echo {
+	if f.Echo && l.live {
 		l.sayFlow()
 	}
 }

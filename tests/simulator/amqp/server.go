@@ -25,6 +25,14 @@ type Handler interface {
 	Disconnected(c *Conn)
 }
 
+// Delayer is a Handler that lets some links wait: their attach is answered later, and
+// meanwhile the connection goes on.
+type Delayer interface {
+	// Delay is called for each link before Attach, which may be under way for another one,
+	// and does not take its time. An error refuses the link.
+	Delay(l *Link) (time.Duration, error)
+}
+
 // Terms are what a handler grants a link.
 type Terms struct {
 	// SenderMode and ReceiverMode are told to the client whatever it asked for.

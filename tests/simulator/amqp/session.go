@@ -165,6 +165,9 @@ func (s *session) transfer(t *Transfer) {
 	case !l.ClientSends:
 		s.end(&Error{Condition: CondNotAllowed, Description: "transfer from the receiving end of link " + l.Name})
 		return
+	case !l.live && !l.detached:
+		s.end(&Error{Condition: CondNotAllowed, Description: "transfer before the attach of link " + l.Name})
+		return
 	}
 	l.receive(t)
 	if s.inWindow < window/2 {

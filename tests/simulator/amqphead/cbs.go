@@ -83,7 +83,10 @@ func (p *peer) judgeToken(m *amqp.Message) (status int32, text string) {
 		return 400, "the request has no token"
 	}
 	id, _, err := p.server.head.CheckToken(token)
-	if err != nil {
+	switch {
+	case err != nil && p.server.opts.Cloud:
+		return 401, err.Error()
+	case err != nil:
 		return 400, err.Error()
 	}
 	if !p.putToken(id, token) {

@@ -46,8 +46,11 @@ func (c *client) attach(k kind, l *amqp.Link) (amqp.Terms, error) {
 		terms.Credit = credit
 	}
 	terms.Detached = func() { c.unregister(k) }
-	if topic, ok := k.topic(); ok {
-		c.head.Subscribe(c.id, topic)
+	if topic, ok := k.topic(); ok && (topic != edge.TopicDesired || !c.peer.server.opts.Cloud) {
+		if err := c.head.Subscribe(c.id, topic); err != nil {
+			c.forget(k, l)
+			return amqp.Terms{}, refusalOf(err, amqp.CondInternal, err.Error())
+		}
 	}
 	return terms, nil
 }
@@ -98,6 +101,15 @@ func correlation(l *amqp.Link) string {
 	s, _ := v.(string)
 	_, id, _ := strings.Cut(s, ":")
 	return id
+}
+
+// forget takes out a link that was not opened after all.
+func (c *client) forget(k kind, l *amqp.Link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.links[k] == l {
+		delete(c.links, k)
+	}
 }
 
 // unregister goes by the kind alone, as the real hub does: when a link has been

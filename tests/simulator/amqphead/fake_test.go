@@ -136,7 +136,13 @@ func (h *hub) PatchReported(_ context.Context, _ edge.Identity, patch json.RawMe
 	return nil
 }
 
-func (h *hub) Subscribe(id edge.Identity, t edge.Topic)   { h.setTopic(id, t, true) }
+func (h *hub) Attach(edge.Identity, bool) (time.Duration, error) { return 0, nil }
+
+func (h *hub) Subscribe(id edge.Identity, t edge.Topic) error {
+	h.setTopic(id, t, true)
+	return nil
+}
+
 func (h *hub) Unsubscribe(id edge.Identity, t edge.Topic) { h.setTopic(id, t, false) }
 
 func (h *hub) setTopic(id edge.Identity, t edge.Topic, on bool) {

@@ -28,13 +28,38 @@ type peer struct {
 	tokens  map[edge.Identity]string
 	clients map[edge.Identity]*client
 	answers *amqp.Link // of the last $cbs receiver
+	// coming are identities whose first link waits, until when. It is bounded by links.
+	coming map[edge.Identity]time.Time
+}
+
+// delay is how long a link of the identity waits. Further ones wait with its first.
+func (p *peer) delay(id edge.Identity) (time.Duration, error) {
+	p.mu.Lock()
+	due, coming := p.coming[id]
+	coming = coming && time.Now().Before(due)
+	first := p.clients[id] == nil && !coming
+	p.mu.Unlock()
+	wait, err := p.server.head.Attach(id, first)
+	if err != nil {
+		return 0, refusalOf(err, amqp.CondInternal, err.Error())
+	}
+	if coming {
+		return max(time.Until(due), wait), nil
+	}
+	if wait > 0 && first {
+		p.mu.Lock()
+		p.coming[id] = time.Now().Add(wait)
+		p.mu.Unlock()
+	}
+	return wait, nil
 }
 
 // client returns the identity's presence on this connection. The first link of an
 // identity is where its token is verified.
 func (p *peer) client(k kind, id edge.Identity) (*client, error) {
 	p.mu.Lock()
-	c, token := p.clients[id], p.tokens[id]
+	c, token := p.clients[id], p.token(id)
+	delete(p.coming, id)
 	p.mu.Unlock()
 	if c != nil {
 		return c, nil
@@ -55,6 +80,14 @@ func (p *peer) client(k kind, id edge.Identity) (*client, error) {
 	p.mu.Unlock()
 	c.leave = p.server.head.Connect(id, c)
 	return c, nil
+}
+
+// token is the identity's own, or one for everybody. Caller holds mu.
+func (p *peer) token(id edge.Identity) string {
+	if own, ok := p.tokens[id]; ok {
+		return own
+	}
+	return p.tokens[edge.Identity{}]
 }
 
 // authenticate judges the token, or without one the certificate of the connection.
@@ -90,7 +123,7 @@ func (p *peer) reauthenticate(ctx context.Context) {
 		p.mu.Lock()
 		current := map[edge.Identity]string{}
 		for id := range p.clients {
-			current[id] = p.tokens[id]
+			current[id] = p.token(id)
 		}
 		p.mu.Unlock()
 		for id, token := range current {

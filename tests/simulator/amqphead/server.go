@@ -29,6 +29,10 @@ type Options struct {
 	// IoTHub is the hub's host name; users of SASL PLAIN must name its first label. Empty
 	// takes any name.
 	IoTHub string
+	// Cloud is IoT Hub in place of an edge hub: a token that does not hold is refused where it
+	// is put, desired properties are subscribed to by a request, and requests about the
+	// twin name their resource.
+	Cloud bool
 }
 
 // certified is a transport that knows its peer's certificates.
@@ -146,6 +150,7 @@ func (s *Server) Connected(c *amqp.Conn) error {
 		server: s, conn: c,
 		tokens:  map[edge.Identity]string{},
 		clients: map[edge.Identity]*client{},
+		coming:  map[edge.Identity]time.Time{},
 	}
 	if t, ok := c.NetConn().(certified); ok {
 		p.certificates = t.ConnectionState().PeerCertificates
@@ -170,6 +175,15 @@ func (s *Server) Disconnected(c *amqp.Conn) {
 	p := c.Owner.(*peer)
 	p.cancel()
 	p.running.Wait()
+}
+
+// Delay implements amqp.Delayer.
+func (s *Server) Delay(l *amqp.Link) (time.Duration, error) {
+	k, id := classify(l.Address, l.ClientSends)
+	if k == none {
+		return 0, nil // Attach has a word for it
+	}
+	return l.Conn().Owner.(*peer).delay(id)
 }
 
 // Attach implements amqp.Handler.

@@ -44,10 +44,13 @@ func New(hub *edge.Hub, power Power) *API {
 	a := &API{hub: hub, power: power, routes: http.NewServeMux(), origin: http.NewCrossOriginProtection()}
 	for pattern, serve := range map[string]func(*http.Request) (any, error){
 		"GET /healthz":               a.health,
-		"GET /stats":                 func(*http.Request) (any, error) { return a.hub.Stats(), nil },
+		"GET /stats":                 a.stats,
+		"DELETE /stats/peaks":        a.restartPeaks,
+		"GET /feedback":              a.feedback,
 		"GET /routes":                func(*http.Request) (any, error) { return a.hub.Routes(), nil },
 		"GET /identities":            a.identities,
 		"POST /identities":           a.addIdentity,
+		"POST /leaves":               a.addLeaves,
 		"DELETE /identities":         a.removeIdentity,
 		"GET /env/{module}":          a.env,
 		"GET /faults":                a.listFaults,
@@ -170,53 +173,6 @@ func ParseIdentity(text, edgeDevice string) (edge.Identity, error) {
 	return edge.Identity{Device: device, Module: module}, nil
 }
 
-// identityEntry is an identity as the API shows it: without its key.
-type identityEntry struct {
-	Device     string `json:"device"`
-	Module     string `json:"module,omitempty"`
-	Generation string `json:"generation"`
-	Connected  bool   `json:"connected"`
-}
-
-func (a *API) identities(*http.Request) (any, error) {
-	list := []identityEntry{}
-	for _, k := range a.hub.Identities() {
-		list = append(list, identityEntry{k.Device, k.Module, k.Generation, a.hub.Connected(k.Identity)})
-	}
-	return list, nil
-}
-
-func (a *API) addIdentity(r *http.Request) (any, error) {
-	var request struct {
-		Device string `json:"device"`
-		Module string `json:"module"`
-		Key    string `json:"key"`
-	}
-	if err := read(r, &request); err != nil {
-		return nil, err
-	}
-	if request.Device == "" {
-		request.Device = a.hub.Device()
-	}
-	id := edge.Identity{Device: request.Device, Module: request.Module}
-	if err := a.hub.AddIdentity(id, request.Key); err != nil {
-		return nil, bad("%v", err)
-	}
-	k, err := a.hub.Known(id)
-	return map[string]string{"device": k.Device, "module": k.Module, "key": k.Key}, err
-}
-
-func (a *API) removeIdentity(r *http.Request) (any, error) {
-	id, err := a.identity(r.URL.Query().Get("identity"))
-	if err != nil {
-		return nil, err
-	}
-	if id == nil {
-		return nil, bad("identity is missing")
-	}
-	return map[string]bool{"removed": true}, a.hub.RemoveIdentity(*id)
-}
-
 func (a *API) env(r *http.Request) (any, error) {
 	env, err := a.power.Env(r.PathValue("module"), r.URL.Query().Get("style"))
 	if err != nil && !errors.Is(err, edge.ErrUnknownIdentity) {
@@ -232,15 +188,6 @@ func (a *API) inject(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return queued(a.hub.InjectInput(r.PathValue("module"), r.PathValue("in"), m))
-}
-
-// cloudToDevice sends to a leaf device, with body and query as for inject.
-func (a *API) cloudToDevice(r *http.Request) (any, error) {
-	m, err := readMessage(r)
-	if err != nil {
-		return nil, err
-	}
-	return queued(a.hub.InjectCloudToDevice(r.PathValue("device"), m))
 }
 
 func queued(err error) (any, error) {

@@ -14,7 +14,7 @@ type FaultRequest struct {
 	ID uint64 `json:"id,omitempty"`
 	// Identity limits the fault to a module, device/module, or device/ (empty for all).
 	Identity string `json:"identity,omitempty"`
-	// Count is how many publishes it happens to: 0 for one, below 0 until it is cleared.
+	// Count is how many publishes, or attaches, it happens to: 0 for one, below 0 until it is cleared.
 	Count int `json:"count,omitempty"`
 	// DelayMs holds the disposition back; Withhold sends none; Drop ends the connection
 	// in its place; Refuse rejects.
@@ -22,13 +22,27 @@ type FaultRequest struct {
 	Withhold bool           `json:"withhold,omitempty"`
 	Drop     bool           `json:"drop,omitempty"`
 	Refuse   *RefuseRequest `json:"refuse,omitempty"`
+	// Attach refuses links, or over MQTT logins.
+	Attach *RefuseRequest `json:"attach,omitempty"`
 }
 
 // RefuseRequest is the rejection that clients get.
 type RefuseRequest struct {
-	// Condition is an AMQP error condition; empty for amqp:internal-error.
+	// Condition is an AMQP error condition; empty for amqp:internal-error, or for an attach
+	// amqp:not-allowed.
 	Condition   string `json:"condition"`
 	Description string `json:"description"`
+}
+
+// refusal completes the request; nil stays nil.
+func (r *RefuseRequest) refusal(condition string) *edge.Refusal {
+	if r == nil {
+		return nil
+	}
+	if r.Condition != "" {
+		condition = r.Condition
+	}
+	return &edge.Refusal{Condition: condition, Description: r.Description}
 }
 
 func (a *API) addFault(r *http.Request) (any, error) {
@@ -43,12 +57,8 @@ func (a *API) addFault(r *http.Request) (any, error) {
 	rule := edge.FaultRule{Identity: id, Count: request.Count, Fault: edge.Fault{
 		Delay: time.Duration(request.DelayMs) * time.Millisecond, Withhold: request.Withhold, Drop: request.Drop,
 	}}
-	if request.Refuse != nil {
-		rule.Fault.Refuse = &edge.Refusal{Condition: request.Refuse.Condition, Description: request.Refuse.Description}
-		if rule.Fault.Refuse.Condition == "" {
-			rule.Fault.Refuse.Condition = edge.ConditionInternal
-		}
-	}
+	rule.Fault.Refuse = request.Refuse.refusal(edge.ConditionInternal)
+	rule.Fault.Attach = request.Attach.refusal(edge.ConditionNotAllowed)
 	if err := a.hub.AddFault(rule); err != nil {
 		return nil, bad("%v", err)
 	}
@@ -67,6 +77,9 @@ func (a *API) listFaults(*http.Request) (any, error) {
 		}
 		if rule.Fault.Refuse != nil {
 			f.Refuse = &RefuseRequest{rule.Fault.Refuse.Condition, rule.Fault.Refuse.Description}
+		}
+		if rule.Fault.Attach != nil {
+			f.Attach = &RefuseRequest{rule.Fault.Attach.Condition, rule.Fault.Attach.Description}
 		}
 		list = append(list, f)
 	}

@@ -109,6 +109,8 @@ type Fault struct {
 	Refuse *Refusal
 	// Drop closes the transport in place of a disposition, after storing.
 	Drop bool
+	// Attach, when set, refuses a link in place of a transfer.
+	Attach *Refusal
 }
 
 // Head is what a protocol head needs of the hub. *Hub implements it; it is
@@ -120,6 +122,11 @@ type Head interface {
 	// Authenticate judges the token in full, at the first link of an identity and
 	// at every re-authentication.
 	Authenticate(id Identity, token string) error
+	// Attach is asked before a link is opened, or over MQTT a login, whoever asks for it;
+	// first is one of an identity that is not on the connection yet. The head opens it
+	// after the wait, which is for clients that come too fast; a *Refusal is for one that
+	// is not to be opened.
+	Attach(id Identity, first bool) (wait time.Duration, err error)
 	// Connect enters a session; a session that the identity already had is closed
 	// ("Multiple connections detected"). The returned function leaves, once.
 	Connect(id Identity, s Session) (leave func())
@@ -135,8 +142,9 @@ type Head interface {
 	// PatchReported validates and merges. The error wraps ErrInvalidTwin for what
 	// the real hub answers with 400; any other error is a 500.
 	PatchReported(ctx context.Context, id Identity, patch json.RawMessage) error
-	// Subscribe and Unsubscribe switch what Session receives.
-	Subscribe(id Identity, t Topic)
+	// Subscribe and Unsubscribe switch what Session receives. Subscribe returns a *Refusal
+	// for an identity that the hub has no session of.
+	Subscribe(id Identity, t Topic) error
 	Unsubscribe(id Identity, t Topic)
 	// AnswerMethod hands in a client's answer. Status 400000 stands for an answer
 	// without a readable status. Unknown correlations are ignored.

@@ -122,11 +122,15 @@ func (h *Hub) report(id Identity, item *queued, status string) {
 	h.reportLocked(id, item, status)
 }
 
-// reportLocked keeps a record when the message's property "iothub-ack" asks for one.
+// reportLocked notes the end of a message, and keeps a record for the service when the
+// property "iothub-ack" asks for one.
 func (h *Hub) reportLocked(id Identity, item *queued, status string) {
 	if id.Module != "" {
 		return
 	}
+	h.ends.add(End{
+		MessageID: item.message.System["messageId"], Device: id.Device, Status: status, Time: h.opts.Now(),
+	})
 	switch ack := item.message.Properties["iothub-ack"]; {
 	case ack == "full", ack == "positive" && status == FeedbackSuccess, ack == "negative" && status != FeedbackSuccess:
 	default:

@@ -112,6 +112,29 @@ func TestMessagesWaitInTheCloudWhileTheLinkIsCut(t *testing.T) {
 	})
 }
 
+func TestAMessageExpiresBehindOneThatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, device := leafHub(t, false)
+		for id, life := range map[string]time.Duration{"1": time.Minute, "2": time.Second, "3": time.Minute} {
+			m := toLeaf(id, "full")
+			m.System["absolute-expiry-time"] = time.Now().Add(life).Format(time.RFC3339Nano)
+			if err := h.InjectCloudToDevice("leaf", m); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		begun := time.Now()
+		if got := h.Feedback(t.Context()); len(got) != 1 || got[0].MessageID != "2" || time.Since(begun) != time.Second {
+			t.Fatalf("got %+v after %v", got, time.Since(begun))
+		}
+		h.Subscribe(leaf, edge.TopicC2D)
+		for range 2 {
+			(<-device.inputs).Settle(edge.Accepted)
+		}
+	})
+}
+
 func TestMessagesToADeviceExpire(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -88,6 +88,8 @@ type Stats struct {
 	Faults   uint64            `json:"faults"`
 	Inputs   InputStats        `json:"inputs"`
 	Clients  []Presence        `json:"clients"`
+	// Admission tells how fast clients came.
+	Admission AdmissionStats `json:"admission"`
 }
 
 // InputStats count deliveries to module inputs.
@@ -111,5 +113,6 @@ func (h *Hub) Stats() Stats {
 	c.mu.Unlock()
 	h.upstream.stats(&s)
 	s.Clients = h.Presences()
+	s.Admission = h.admission.stats()
 	return s
 }

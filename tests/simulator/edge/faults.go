@@ -11,13 +11,13 @@ import (
 // maxFaults bounds the rules in force.
 const maxFaults = 1000
 
-// FaultRule is a fault that is to happen to the next publishes.
+// FaultRule is a fault that is to happen to the next publishes or attaches.
 type FaultRule struct {
 	// ID is given by AddFault, from 1; ClearFault takes it.
 	ID uint64
 	// Identity limits the rule to one identity; nil means all.
 	Identity *Identity
-	// Count is how many publishes it happens to; below zero until it is cleared.
+	// Count is how many publishes, or attaches, it happens to; below zero until it is cleared.
 	Count int
 	Fault Fault
 }
@@ -32,10 +32,13 @@ type faults struct {
 // AddFault puts a rule behind those already in force. Count zero means one.
 func (h *Hub) AddFault(r FaultRule) error {
 	if r.Fault == (Fault{}) {
-		return errors.New("add fault: one of delay, withhold, refuse and drop must be set")
+		return errors.New("add fault: one of delay, withhold, refuse, drop and attach must be set")
 	}
 	if r.Fault.Delay < 0 || r.Fault.Delay > time.Hour {
 		return errors.New("add fault: delay must be between 0 and 1 h")
+	}
+	if r.Fault.Attach != nil && r.Fault != (Fault{Attach: r.Fault.Attach}) {
+		return errors.New("add fault: attach is about links, and cannot be one with the others")
 	}
 	if r.Count == 0 {
 		r.Count = 1
@@ -83,7 +86,12 @@ func (h *Hub) Faults() []FaultRule {
 }
 
 // PublishFault implements Head.
-func (h *Hub) PublishFault(from Identity) Fault {
+func (h *Hub) PublishFault(from Identity) Fault { return h.takeFault(from, false) }
+
+// attachFault is how the next link of an identity is to be refused, nil for not.
+func (h *Hub) attachFault(id Identity) *Refusal { return h.takeFault(id, true).Attach }
+
+func (h *Hub) takeFault(from Identity, attach bool) Fault {
 	f := &h.faults
 	if !f.active.Load() {
 		return Fault{}
@@ -92,7 +100,7 @@ func (h *Hub) PublishFault(from Identity) Fault {
 	defer f.mu.Unlock()
 	for i := range f.rules {
 		r := &f.rules[i]
-		if r.Identity != nil && *r.Identity != from {
+		if r.Identity != nil && *r.Identity != from || attach != (r.Fault.Attach != nil) {
 			continue
 		}
 		fault := r.Fault

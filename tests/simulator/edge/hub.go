@@ -59,6 +59,8 @@ type Options struct {
 	QueueBytes    int64
 	// ClientCAs are whose client certificates are good in place of tokens; nil for nobody's.
 	ClientCAs *x509.CertPool
+	// Admission limits how many clients there may be, and how fast they may come.
+	Admission Admission
 	// Now is the clock (time.Now).
 	Now func() time.Time
 }
@@ -101,8 +103,8 @@ func setDefault[T comparable](field *T, value T) {
 // Hub is the edge hub's core. It implements Head. All methods are safe for concurrent use.
 type Hub struct {
 	opts Options
-	// policyKey signs the service side's tokens; it never changes.
-	policyKey []byte
+	// policies are the keys of the shared access policies; they never change.
+	policies map[string][]byte
 
 	// mu guards the fields down to nextCall; it is never held while a session or
 	// another lock of the hub is entered.
@@ -114,6 +116,8 @@ type Hub struct {
 	denied     map[string]struct{}
 	calls      map[string]*call
 	feedback   feedback
+	// bound are the identities that were let in while there was room.
+	bound map[Identity]struct{}
 
 	routing  atomic.Pointer[routing]
 	faults   faults
@@ -121,6 +125,9 @@ type Hub struct {
 	twins    twins
 	counters counters
 	seen     seen
+	// admission and ends have locks of their own.
+	admission admission
+	ends      ends
 
 	done  chan struct{}
 	pumps sync.WaitGroup
@@ -138,6 +145,7 @@ func New(opts Options) (*Hub, error) {
 		tokens:     map[Identity]string{},
 		denied:     map[string]struct{}{},
 		calls:      map[string]*call{},
+		bound:      map[Identity]struct{}{},
 		done:       make(chan struct{}),
 	}
 	h.upstream.init(&h.opts, &h.counters)
@@ -146,7 +154,7 @@ func New(opts Options) (*Hub, error) {
 	if err := h.loadIdentities(); err != nil {
 		return nil, err
 	}
-	if err := h.loadPolicy(); err != nil {
+	if err := h.loadPolicies(); err != nil {
 		return nil, err
 	}
 	if err := h.AddIdentity(Identity{Device: opts.Device}, ""); err != nil {
@@ -163,6 +171,9 @@ func (h *Hub) IoTHub() string { return h.opts.IoTHub }
 
 // Gateway returns the edge device's host name.
 func (h *Hub) Gateway() string { return h.opts.Gateway }
+
+// Now is the hub's clock.
+func (h *Hub) Now() time.Time { return h.opts.Now() }
 
 // ReauthInterval implements Head.
 func (h *Hub) ReauthInterval() time.Duration { return h.opts.Reauth }

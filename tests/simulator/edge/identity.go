@@ -62,35 +62,59 @@ func (h *Hub) loadIdentities() error {
 // AddIdentity makes an identity known. key is base64; empty keeps the present key, or
 // makes a random one for a new identity.
 func (h *Hub) AddIdentity(id Identity, key string) error {
-	var primary []byte
-	if key != "" {
-		var err error
-		if primary, err = base64.StdEncoding.DecodeString(key); err != nil || len(primary) == 0 {
+	return h.addIdentities(map[Identity]string{id: key})
+}
+
+// addIdentities adds them all and saves once, or leaves all as they are.
+func (h *Hub) addIdentities(keys map[Identity]string) error {
+	decoded := make(map[Identity][]byte, len(keys))
+	for id, key := range keys {
+		primary, err := base64.StdEncoding.DecodeString(key)
+		if err != nil || key != "" && len(primary) == 0 {
 			return fmt.Errorf("add identity %s: key must be base64 of at least one byte", id)
 		}
+		decoded[id] = primary
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old, known := h.identities[id]
-	if known && (primary == nil || string(old.primary) == string(primary)) {
+	fresh := len(h.identities)
+	for id := range decoded {
+		if _, known := h.identities[id]; !known {
+			fresh++
+		}
+	}
+	if fresh > maxIdentities {
+		return fmt.Errorf("add identities: %d are the most a hub keeps, these would be %d", maxIdentities, fresh)
+	}
+	changed := false
+	for id, primary := range decoded {
+		changed = h.addLocked(id, primary) || changed
+	}
+	if !changed {
 		return nil
 	}
-	if !known && len(h.identities) >= maxIdentities {
-		return fmt.Errorf("add identity %s: %d identities are the most a hub keeps", id, maxIdentities)
+	return h.saveIdentities()
+}
+
+// addLocked says whether there was anything to change. Caller holds mu.
+func (h *Hub) addLocked(id Identity, primary []byte) bool {
+	old, known := h.identities[id]
+	if known && (len(primary) == 0 || string(old.primary) == string(primary)) {
+		return false
 	}
 	fresh := &credentials{primary: primary, secondary: randomKey(), generation: newGeneration()}
 	if known {
 		fresh.secondary, fresh.generation, fresh.registration = old.secondary, old.generation, old.registration
 		fresh.revision++
 	}
-	if primary == nil {
+	if len(primary) == 0 {
 		fresh.primary = randomKey()
 	}
 	h.identities[id] = fresh
 	if !known {
 		fresh.registration = h.registered(id, keptRegistration{})
 	}
-	return h.saveIdentities()
+	return true
 }
 
 // RemoveIdentity forgets an identity and closes its session.
@@ -101,6 +125,7 @@ func (h *Hub) RemoveIdentity(id Identity) error {
 		return fmt.Errorf("remove %s: %w", id, ErrUnknownIdentity)
 	}
 	delete(h.identities, id)
+	delete(h.bound, id)
 	err := h.saveIdentities()
 	h.mu.Unlock()
 	h.closeSession(id, "the identity was removed")

@@ -30,6 +30,8 @@ func (h *Hub) queueInput(id Identity, priority uint32, item queued) error {
 	if !c.pumping {
 		c.pumping = true
 		h.pumps.Go(func() { h.pump(c) })
+	} else if id.Module == "" {
+		c.change() // it may expire before the one that is waited with
 	}
 	return nil
 }
@@ -116,6 +118,7 @@ func (h *Hub) deliver(c *client, item queued, sequence uint64, generation int) {
 			return
 		}
 		outcome := h.offer(c, s, &item, sequence, count)
+		h.tallyDelivery(c.id, outcome)
 		switch {
 		case outcome == Accepted:
 			h.counters.inputsAccepted.Add(1)
@@ -132,17 +135,31 @@ func (h *Hub) deliver(c *client, item queued, sequence uint64, generation int) {
 	}
 }
 
-// awaitInputs waits for a session that listens to inputs. It returns nil when the message
-// has expired or was purged, or the hub closes. Messages from the cloud also wait for the link to it.
-func (h *Hub) awaitInputs(c *client, item *queued, generation int) Session {
-	var expiry <-chan time.Time
-	if !item.expires.IsZero() {
-		timer := time.NewTimer(item.expires.Sub(h.opts.Now()))
-		defer timer.Stop()
-		expiry = timer.C
+// tallyDelivery counts what a device made of a message from the cloud.
+func (h *Hub) tallyDelivery(id Identity, o Outcome) {
+	if id.Module != "" {
+		return
 	}
+	t := h.seen.of(id)
+	switch o {
+	case Accepted:
+		t.completed.Add(1)
+	case Rejected:
+		t.rejected.Add(1)
+	case Released:
+		t.abandoned.Add(1)
+	default:
+		t.lost.Add(1)
+	}
+}
+
+// awaitInputs waits for a session that listens to inputs. It returns nil when the message
+// has expired or was purged, or the hub closes. Messages from the cloud also wait for the
+// link to it, and those behind this one expire meanwhile.
+func (h *Hub) awaitInputs(c *client, item *queued, generation int) Session {
 	for {
-		if item.expired(h.opts.Now()) {
+		now := h.opts.Now()
+		if item.expired(now) {
 			h.counters.expired.Add(1)
 			h.report(c.id, item, FeedbackExpired)
 			return nil
@@ -151,6 +168,10 @@ func (h *Hub) awaitInputs(c *client, item *queued, generation int) Session {
 		s, changed := c.session, c.changed
 		ready := s != nil && c.topics[topicOf(c.id)] && !h.closed
 		purged := c.generation != generation
+		expires := item.expires
+		if c.id.Module == "" {
+			expires = h.expireBehind(c, now, expires)
+		}
 		h.mu.Unlock()
 		if purged {
 			h.report(c.id, item, FeedbackPurged)
@@ -160,13 +181,42 @@ func (h *Hub) awaitInputs(c *client, item *queued, generation int) Session {
 		if ready && (c.id.Module != "" || !h.CloudCut()) {
 			return s
 		}
-		select {
-		case <-changed:
-		case <-expiry:
-		case <-h.done:
+		if !h.sleep(changed, now, expires) {
 			return nil
 		}
 	}
+}
+
+// expireBehind reports those that have expired in the queue of a device, and returns the
+// time of the next, or of the one before the queue. Caller holds mu.
+func (h *Hub) expireBehind(c *client, now, first time.Time) time.Time {
+	expired, next := c.inputs.expire(now)
+	h.counters.expired.Add(uint64(len(expired)))
+	for i := range expired {
+		h.reportLocked(c.id, &expired[i], FeedbackExpired)
+	}
+	if next.IsZero() || !first.IsZero() && first.Before(next) {
+		return first
+	}
+	return next
+}
+
+// sleep waits for the channel or the time, zero for never; it returns false when the hub
+// closes.
+func (h *Hub) sleep(changed <-chan struct{}, now, until time.Time) bool {
+	var due <-chan time.Time
+	if !until.IsZero() {
+		timer := time.NewTimer(until.Sub(now))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-changed:
+	case <-due:
+	case <-h.done:
+		return false
+	}
+	return true
 }
 
 // offer hands the message over once and waits for the outcome. Modified, like silence,

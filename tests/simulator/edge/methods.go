@@ -105,6 +105,7 @@ func (h *Hub) Invoke(ctx context.Context, id Identity, r MethodRequest) (MethodR
 		delete(h.calls, correlation)
 		h.mu.Unlock()
 	}()
+	h.seen.of(id).methods.Add(1)
 	s.Method(MethodCall{Correlation: correlation, Name: r.Name, Payload: r.Payload})
 	timer := time.NewTimer(r.ResponseTimeout)
 	defer timer.Stop()
@@ -177,6 +178,7 @@ func (h *Hub) AnswerMethod(id Identity, correlation string, status int, payload 
 	if !ok || c.target != id {
 		return
 	}
+	h.seen.of(id).answers.Add(1)
 	if len(payload) == 0 || !json.Valid(payload) || status == StatusUnreadable {
 		payload = json.RawMessage("null")
 	}

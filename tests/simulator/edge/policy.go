@@ -4,37 +4,75 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
-// PolicyName is the shared access policy of the service side. It may do everything.
-const PolicyName = "iothubowner"
+// The shared access policies of the hub. PolicyName is the owner's, and the service side's:
+// it may do everything. PolicyDevice may connect as any device, PolicyService may not.
+const (
+	PolicyName    = "iothubowner"
+	PolicyDevice  = "device"
+	PolicyService = "service"
+)
 
-const keptPolicy = "policy"
+// What is kept: the owner's key by itself, the others by their names.
+const (
+	keptPolicy   = "policy"
+	keptPolicies = "policies"
+)
 
-// loadPolicy reads the policy's key, or makes one.
-func (h *Hub) loadPolicy() error {
+// loadPolicies reads the policies' keys, or makes those that there are none of.
+func (h *Hub) loadPolicies() error {
+	var owner []byte
+	others := map[string][]byte{}
 	if h.opts.Keep != nil {
-		found, err := h.opts.Keep.Load(keptPolicy, &h.policyKey)
-		if err != nil {
-			return fmt.Errorf("load policy: %w", err)
-		}
-		if found {
-			return nil
+		for name, into := range map[string]any{keptPolicy: &owner, keptPolicies: &others} {
+			if _, err := h.opts.Keep.Load(name, into); err != nil {
+				return fmt.Errorf("load policies: %w", err)
+			}
 		}
 	}
-	h.policyKey = randomKey()
-	if h.opts.Keep == nil {
+	complete := len(owner) > 0
+	if !complete {
+		owner = randomKey()
+	}
+	for _, name := range []string{PolicyDevice, PolicyService} {
+		if len(others[name]) == 0 {
+			others[name], complete = randomKey(), false
+		}
+	}
+	h.policies = map[string][]byte{PolicyName: owner}
+	for name, key := range others {
+		h.policies[name] = key
+	}
+	if h.opts.Keep == nil || complete {
 		return nil
 	}
-	if err := h.opts.Keep.Save(keptPolicy, h.policyKey); err != nil {
-		return fmt.Errorf("save policy: %w", err)
+	for name, doc := range map[string]any{keptPolicy: owner, keptPolicies: others} {
+		if err := h.opts.Keep.Save(name, doc); err != nil {
+			return fmt.Errorf("save policies: %w", err)
+		}
 	}
 	return nil
 }
 
-// PolicyKey returns the policy's key as base64.
-func (h *Hub) PolicyKey() string { return base64.StdEncoding.EncodeToString(h.policyKey) }
+// PolicyKey returns a policy's key as base64, or nothing for a name that none has.
+func (h *Hub) PolicyKey(name string) string {
+	return base64.StdEncoding.EncodeToString(h.policies[name])
+}
+
+// signedByPolicy says whether the policy that a token names has signed it, and is one of
+// those that may do it.
+func (h *Hub) signedByPolicy(t *token, allowed ...string) error {
+	switch key := h.policies[t.policy]; {
+	case !slices.Contains(allowed, t.policy):
+		return fmt.Errorf("%w: policy %.100q must be %s", ErrUnauthorized, t.policy, strings.Join(allowed, " or "))
+	case !t.signedBy(key):
+		return fmt.Errorf("%w: the token has a wrong signature", ErrUnauthorized)
+	}
+	return nil
+}
 
 // CheckService judges a token of the service side: made with the policy's key, for the hub
 // as a whole, whose host name is IoTHub or one of hosts. Errors wrap ErrUnauthorized.
@@ -47,19 +85,16 @@ func (h *Hub) CheckService(text string, hosts ...string) error {
 	if err != nil {
 		return fmt.Errorf("%w: malformed signature: sr is not URL-encoded", ErrUnauthorized)
 	}
-	named := strings.EqualFold(audience, h.opts.IoTHub)
-	for _, host := range hosts {
-		named = named || strings.EqualFold(hostName(audience), host)
-	}
-	switch {
-	case !named:
+	if !strings.EqualFold(audience, h.opts.IoTHub) && !namesOne(audience, hosts) {
 		return fmt.Errorf("%w: audience %q is not the hub %q", ErrUnauthorized, audience, h.opts.IoTHub)
-	case t.policy != PolicyName:
-		return fmt.Errorf("%w: policy %q must be %s", ErrUnauthorized, t.policy, PolicyName)
-	case h.opts.Now().After(t.expires.Add(max(h.opts.TokenSkew, 0))):
-		return fmt.Errorf("%w: the token expired", ErrUnauthorized)
-	case !t.signedBy(h.policyKey):
-		return fmt.Errorf("%w: the token has a wrong signature", ErrUnauthorized)
 	}
-	return nil
+	if h.opts.Now().After(t.expires.Add(max(h.opts.TokenSkew, 0))) {
+		return fmt.Errorf("%w: the token expired", ErrUnauthorized)
+	}
+	return h.signedByPolicy(t, PolicyName)
+}
+
+// namesOne compares without regard to ports.
+func namesOne(host string, hosts []string) bool {
+	return slices.ContainsFunc(hosts, func(one string) bool { return strings.EqualFold(hostName(host), one) })
 }

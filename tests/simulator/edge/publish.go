@@ -19,21 +19,32 @@ const (
 	ConditionInternal  = "amqp:internal-error"
 )
 
+// ConditionNotAllowed is what a link is refused with whose identity may not have it.
+const ConditionNotAllowed = "amqp:not-allowed"
+
 // Publish implements Head. It keeps bodies and property maps, not the slice. As in the
 // real hub the messages are taken one after another: those before a refused one stay
 // stored, so that a client that sends the transfer again makes duplicates.
 func (h *Hub) Publish(_ context.Context, from Identity, batch []Message) error {
+	return h.publish(from, batch, h.routing.Load())
+}
+
+func (h *Hub) publish(from Identity, batch []Message, table *routing) error {
 	now := h.opts.Now()
 	for i := range batch {
 		batch[i].From, batch[i].Enqueued = from, now
 	}
-	h.seen.note(from, now)
-	return h.accept(batch, "", now)
+	t := h.seen.note(from, now)
+	if err := h.accept(table, batch, "", now); err != nil {
+		return err
+	}
+	t.telemetry.Add(uint64(len(batch)))
+	return nil
 }
 
 // accept checks, routes and stores. An empty source is that of the sender and output.
-func (h *Hub) accept(batch []Message, source string, now time.Time) error {
-	run := storeRun{hub: h, table: h.routing.Load(), now: now}
+func (h *Hub) accept(table *routing, batch []Message, source string, now time.Time) error {
+	run := storeRun{hub: h, table: table, now: now}
 	fixed := source
 	for i := range batch {
 		m := &batch[i]

@@ -87,6 +87,30 @@ func (q *queue) pop(now time.Time) (item queued, expired []queued, ok bool) {
 	return queued{}, expired, false
 }
 
+// expire takes out all that have expired, and says when the next one will: the zero time
+// for never. It looks at every message, so it is for queues of a few.
+func (q *queue) expire(now time.Time) (expired []queued, next time.Time) {
+	for i := range q.lanes {
+		l := &q.lanes[i]
+		left := slices.DeleteFunc(l.items[l.head:], func(item queued) bool {
+			if !item.expired(now) {
+				if !item.expires.IsZero() && (next.IsZero() || item.expires.Before(next)) {
+					next = item.expires
+				}
+				return false
+			}
+			expired = append(expired, item)
+			q.count--
+			q.bytes -= item.size
+			return true
+		})
+		if l.items = l.items[:l.head+len(left)]; len(left) == 0 {
+			l.items, l.head = l.items[:0], 0
+		}
+	}
+	return expired, next
+}
+
 func (item *queued) expired(now time.Time) bool {
 	return !item.expires.IsZero() && !now.Before(item.expires)
 }

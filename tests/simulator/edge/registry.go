@@ -218,7 +218,8 @@ func (h *Hub) closeBarred(id Identity) {
 	h.mu.Lock()
 	var barred []Identity
 	for other, c := range h.identities {
-		if other.Device == id.Device && (c.disabled || !h.inScope(other)) {
+		present := h.clients[other]
+		if other.Device == id.Device && (c.disabled || !h.inScope(other) && (present == nil || !present.direct)) {
 			barred = append(barred, other)
 		}
 	}
@@ -226,6 +227,17 @@ func (h *Hub) closeBarred(id Identity) {
 	for _, other := range barred {
 		h.closeSession(other, "the identity was disabled or left the scope")
 	}
+}
+
+// SetDisabled bars an identity from connecting, or lets it in again.
+func (h *Hub) SetDisabled(id Identity, disabled bool) error {
+	e, err := h.Entry(id)
+	if err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	e.Disabled, e.Key, e.SecondaryKey = disabled, "", ""
+	_, err = h.Update(e, "")
+	return err
 }
 
 // Unregister removes an identity with its twin, and a device with its modules and the

@@ -10,7 +10,9 @@ import (
 type client struct {
 	id      Identity
 	session Session
-	topics  [TopicC2D + 1]bool
+	// direct is a session with the cloud, which asks for no scope.
+	direct bool
+	topics [TopicC2D + 1]bool
 	// changed is closed and replaced whenever session or topics change.
 	changed chan struct{}
 	inputs  queue
@@ -38,21 +40,30 @@ func (c *client) change() {
 }
 
 // Connect implements Head: the newest session wins. Connecting to a closed hub closes the
-// session at once.
-func (h *Hub) Connect(id Identity, s Session) (leave func()) {
+// session at once. One client too many is not entered: the hub takes its telemetry, and
+// has nobody to give anything to.
+func (h *Hub) Connect(id Identity, s Session) (leave func()) { return h.connect(id, s, false) }
+
+// connect enters the session; direct is a connection to the
+// cloud, which the limit of clients is not about.
+func (h *Hub) connect(id Identity, s Session, direct bool) (leave func()) {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
 		s.Close("the hub is closed")
 		return func() {}
 	}
+	if !direct && !h.bind(id) {
+		h.mu.Unlock()
+		return func() {}
+	}
 	c := h.clientOf(id)
 	old := c.session
-	c.session, c.topics = s, [TopicC2D + 1]bool{}
+	c.session, c.direct, c.topics = s, direct, [TopicC2D + 1]bool{}
 	c.change()
 	h.mu.Unlock()
 	h.counters.connects.Add(1)
-	h.seen.note(id, h.opts.Now())
+	h.seen.note(id, h.opts.Now()).connections.Add(1)
 	if old != nil {
 		old.Close("Multiple connections detected for " + id.String())
 	}
@@ -73,21 +84,30 @@ func (h *Hub) leave(c *client, s Session) {
 	}
 }
 
-// Subscribe implements Head. Without a session it does nothing.
-func (h *Hub) Subscribe(id Identity, t Topic) { h.setTopic(id, t, true) }
+// Subscribe implements Head. Without a session it is refused.
+func (h *Hub) Subscribe(id Identity, t Topic) error {
+	if !h.setTopic(id, t, true) {
+		return &Refusal{ConditionInternal, "A connection for " + id.String() + " not found."}
+	}
+	return nil
+}
 
 // Unsubscribe implements Head.
 func (h *Hub) Unsubscribe(id Identity, t Topic) { h.setTopic(id, t, false) }
 
-func (h *Hub) setTopic(id Identity, t Topic, on bool) {
+// setTopic says whether there was a session.
+func (h *Hub) setTopic(id Identity, t Topic, on bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c, ok := h.clients[id]
-	if !ok || c.session == nil || t < 0 || int(t) >= len(c.topics) || c.topics[t] == on {
-		return
+	if !ok || c.session == nil || t < 0 || int(t) >= len(c.topics) {
+		return false
 	}
-	c.topics[t] = on
-	c.change()
+	if c.topics[t] != on {
+		c.topics[t] = on
+		c.change()
+	}
+	return true
 }
 
 // subscriber returns the session of an identity that listens to the topic, or nil, and
@@ -157,7 +177,8 @@ type Presence struct {
 	Desired  bool   `json:"desired"`
 	Methods  bool   `json:"methods"`
 	Inputs   bool   `json:"inputs"`
-	// Waiting counts messages queued for its inputs.
+	C2D      bool   `json:"c2d"`
+	// Waiting counts messages queued for its inputs, or from the cloud for a device.
 	Waiting   int  `json:"waiting"`
 	Connected bool `json:"connected"`
 }
@@ -174,6 +195,7 @@ func (h *Hub) Presences() []Presence {
 		list = append(list, Presence{
 			Identity: c.id.String(), Connected: c.session != nil, Waiting: c.inputs.len(),
 			Desired: c.topics[TopicDesired], Methods: c.topics[TopicMethods], Inputs: c.topics[TopicInputs],
+			C2D: c.topics[TopicC2D],
 		})
 	}
 	slices.SortFunc(list, func(a, b Presence) int { return strings.Compare(a.Identity, b.Identity) })

@@ -127,20 +127,38 @@ func (h *Hub) checkToken(text string) (*token, error) {
 	if err != nil {
 		return nil, err
 	}
+	return t, h.fresh(t, text)
+}
+
+// fresh judges a token's expiry.
+func (h *Hub) fresh(t *token, text string) error {
 	h.mu.Lock()
 	_, denied := h.denied[text]
 	h.mu.Unlock()
 	if skew := max(h.opts.TokenSkew, 0); denied || h.opts.Now().After(t.expires.Add(skew)) {
-		return nil, fmt.Errorf("%w: the token of %s expired at %s", ErrUnauthorized, t.id,
+		return fmt.Errorf("%w: the token of %s expired at %s", ErrUnauthorized, t.id,
 			t.expires.UTC().Format(time.RFC3339))
 	}
-	return t, nil
+	return nil
+}
+
+// speaksFor says whether the token's audience names the identity.
+func (t *token) speaksFor(id Identity) bool {
+	return strings.EqualFold(t.id.Device, id.Device) && strings.EqualFold(t.id.Module, id.Module)
 }
 
 // Authenticate implements Head. A token is good for an identity when its audience names
 // that identity, or when it is signed with the key of the identity's own device. Errors
 // wrap ErrUnauthorized.
 func (h *Hub) Authenticate(id Identity, text string) error {
+	err := h.authenticate(id, text)
+	if err != nil {
+		h.tallyOf(id).refused.Add(1)
+	}
+	return err
+}
+
+func (h *Hub) authenticate(id Identity, text string) error {
 	t, err := h.checkToken(text)
 	if err != nil {
 		return err
@@ -148,17 +166,20 @@ func (h *Hub) Authenticate(id Identity, text string) error {
 	if !h.ownHost(t.host) {
 		return fmt.Errorf("%w: audience host %q is neither %q nor %q", ErrUnauthorized, t.host, h.opts.IoTHub, h.opts.Gateway)
 	}
-	if !strings.EqualFold(t.id.Device, id.Device) || !strings.EqualFold(t.id.Module, id.Module) {
+	return h.judge(id, t, text, true)
+}
+
+// judge says whether the token speaks for the identity, which is known and may connect. An
+// edge hub wants it in its scope.
+func (h *Hub) judge(id Identity, t *token, text string, scoped bool) error {
+	if !t.speaksFor(id) {
 		return fmt.Errorf("%w: the token of %s does not speak for %s", ErrUnauthorized, t.id, id)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	own, ok := h.identities[id]
-	if !ok || !h.inScope(id) {
-		return fmt.Errorf("%w: %s is not in the device's scope", ErrUnauthorized, id)
-	}
-	if own.disabled {
-		return fmt.Errorf("%w: %s is disabled", ErrUnauthorized, id)
+	own, err := h.enabled(id, scoped)
+	if err != nil {
+		return err
 	}
 	signers := []*credentials{own}
 	if device := h.identities[Identity{Device: id.Device}]; device != nil {
@@ -171,6 +192,18 @@ func (h *Hub) Authenticate(id Identity, text string) error {
 		}
 	}
 	return fmt.Errorf("%w: the token of %s has a wrong signature", ErrUnauthorized, id)
+}
+
+// enabled returns an identity that may connect. Caller holds mu.
+func (h *Hub) enabled(id Identity, scoped bool) (*credentials, error) {
+	own, ok := h.identities[id]
+	switch {
+	case !ok, scoped && !h.inScope(id):
+		return nil, fmt.Errorf("%w: %s is not in the device's scope", ErrUnauthorized, id)
+	case own.disabled:
+		return nil, fmt.Errorf("%w: %s is disabled", ErrUnauthorized, id)
+	}
+	return own, nil
 }
 
 // ownHost compares without regard to ports, which a gateway away from 5671 carries.

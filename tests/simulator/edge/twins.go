@@ -113,8 +113,12 @@ func (h *Hub) forgetTwin(id Identity) error {
 
 // Twin implements Head. With the cloud cut off it is the stored copy, or an empty twin
 // without versions.
-func (h *Hub) Twin(_ context.Context, id Identity) (json.RawMessage, error) {
+func (h *Hub) Twin(ctx context.Context, id Identity) (json.RawMessage, error) {
+	if err := h.twinTurn(ctx); err != nil {
+		return nil, err
+	}
 	h.counters.twinGets.Add(1)
+	h.seen.of(id).twinGets.Add(1)
 	h.twins.mu.Lock()
 	defer h.twins.mu.Unlock()
 	r, err := h.twinOf(id)
@@ -144,7 +148,10 @@ func (r *twinRecord) storedIsCurrent() bool {
 // PatchReported implements Head. The patch is merged into the stored copy at once and
 // reaches the cloud when the link allows. It is also a message of the source
 // /twinChangeNotifications.
-func (h *Hub) PatchReported(_ context.Context, id Identity, patch json.RawMessage) error {
+func (h *Hub) PatchReported(ctx context.Context, id Identity, patch json.RawMessage) error {
+	if err := h.twinTurn(ctx); err != nil {
+		return err
+	}
 	doc, err := twin.Decode(patch)
 	if err != nil {
 		return fmt.Errorf("patch reported properties of %s: %w", id, err)
@@ -155,6 +162,7 @@ func (h *Hub) PatchReported(_ context.Context, id Identity, patch json.RawMessag
 	if err := h.mergeReported(id, doc); err != nil {
 		return err
 	}
+	h.seen.of(id).twinPatches.Add(1)
 	return h.notifyTwinChange(id, patch)
 }
 
@@ -205,7 +213,7 @@ func (h *Hub) pushReported(r *twinRecord) {
 func (h *Hub) notifyTwinChange(id Identity, patch json.RawMessage) error {
 	now := h.opts.Now()
 	body := append(append([]byte(`{"properties":{"reported":`), patch...), "}}"...)
-	return h.accept([]Message{{
+	return h.accept(h.routing.Load(), []Message{{
 		From: id, Body: body, Enqueued: now,
 		System: map[string]string{
 			"contentType": "application/json", "contentEncoding": "utf-8",

@@ -69,7 +69,7 @@ var (
 // serve is the life of a connection.
 func (c *client) serve(ctx context.Context) error {
 	c.done = ctx.Done()
-	present, err := c.login()
+	present, err := c.login(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *client) serve(ctx context.Context) error {
 	c.out <- connack(codeAccepted, present)
 	for _, topic := range [...]edge.Topic{edge.TopicDesired, edge.TopicMethods, edge.TopicInputs, edge.TopicC2D} {
 		if c.subs.subscribes(topic) {
-			c.server.head.Subscribe(c.id, topic)
+			_ = c.server.head.Subscribe(c.id, topic) // one client too many is given nothing
 		}
 	}
 	var running sync.WaitGroup
@@ -105,7 +105,7 @@ func (c *client) serve(ctx context.Context) error {
 
 // login reads CONNECT and answers a refusal. Acceptance is answered when the session has
 // been entered.
-func (c *client) login() (present bool, err error) {
+func (c *client) login(ctx context.Context) (present bool, err error) {
 	_ = c.net.SetDeadline(time.Now().Add(c.server.opts.ConnectTimeout))
 	pk, err := readPacket(c.in)
 	if err != nil {
@@ -115,7 +115,7 @@ func (c *client) login() (present bool, err error) {
 		return false, fmt.Errorf("%w: packet of type %d where CONNECT is wanted", errPacket, pk.FixedHeader.Type)
 	}
 	transport, _ := c.net.(certified)
-	id, code, err := c.server.judge(&pk.Connect, transport)
+	id, code, err := c.server.judge(ctx, &pk.Connect, transport)
 	if err == nil {
 		c.id, c.token = id, string(pk.Connect.Password)
 		if present, err = c.resume(pk.Connect.Clean); err != nil {

@@ -1,6 +1,7 @@
 package mqtthead
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -50,13 +51,22 @@ func parseUserName(name string) (edge.Identity, error) {
 }
 
 // judge says who logs in, or with which code the hub refuses.
-func (s *Server) judge(connect *packets.ConnectParams, transport certified) (edge.Identity, byte, error) {
+func (s *Server) judge(
+	ctx context.Context, connect *packets.ConnectParams, transport certified,
+) (edge.Identity, byte, error) {
 	id, err := parseUserName(string(connect.Username))
 	if err != nil {
 		return id, codeUnavailable, err
 	}
 	if connect.ClientIdentifier != id.String() {
 		return id, codeNotAuthorised, fmt.Errorf("%w: %.256q, not %q", errClientID, connect.ClientIdentifier, id)
+	}
+	wait, err := s.head.Attach(id, true)
+	if err != nil {
+		return id, codeUnavailable, err
+	}
+	if !pause(ctx, wait) {
+		return id, codeUnavailable, ctx.Err()
 	}
 	if err := s.authenticate(id, string(connect.Password), transport); err != nil {
 		return id, codeNotAuthorised, err

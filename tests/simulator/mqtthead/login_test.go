@@ -42,6 +42,35 @@ func TestLoginsAreJudgedByTheirThreeTexts(t *testing.T) {
 	}
 }
 
+func TestALoginIsRefusedOrWaitsAsTheHubSays(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, edge.Options{Admission: edge.Admission{Clients: 1, Connects: 2}})
+	addr, _ := serve(t, h, Options{})
+	fault := edge.Fault{Attach: &edge.Refusal{Condition: edge.ConditionNotAllowed}}
+	if err := h.AddFault(edge.FaultRule{Identity: &leaf, Fault: fault}); err != nil {
+		t.Fatal(err)
+	}
+	p := dial(t, addr)
+	if code, _ := p.login(credentials(t, h, leaf)); code != 3 {
+		t.Errorf("CONNACK %d", code)
+	}
+	p.over()
+	begun := time.Now()
+	for _, id := range []edge.Identity{gateway, gateway, leaf} {
+		enter(t, addr, h, id, true)
+	}
+	if took := time.Since(begun); took < 250*time.Millisecond {
+		t.Errorf("three logins at two a second took %v", took)
+	}
+	if !h.Connected(gateway) || h.Connected(leaf) {
+		t.Error("the wrong one is present")
+	}
+	stats := h.Stats().Admission
+	if stats.Attaches.Total != 4 || stats.Throttled != 1 {
+		t.Errorf("got %+v", stats)
+	}
+}
+
 func TestWhatIsNoLoginEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, edge.Options{})

@@ -204,7 +204,7 @@ func (c *client) subscribe(pk *packets.Packet) error {
 	// After SUBACK, which is before anything that the subscription brings.
 	for _, f := range pk.Filters {
 		if topic, ok := topicOf(f.Filter); ok && !c.ended() {
-			c.server.head.Subscribe(c.id, topic)
+			_ = c.server.head.Subscribe(c.id, topic) // SUBACK has been sent
 		}
 	}
 	return nil

@@ -47,6 +47,9 @@ func (f *filter) takes(m *edge.Message) bool {
 }
 
 func (f *filter) found(m *edge.Message) bool {
+	if strings.Contains(strings.ToLower(m.From.String()), string(f.text)) {
+		return true // of hundreds of devices one is looked for by its name
+	}
 	body := m.Body[:min(len(m.Body), maxSearched)]
 	if bytes.Contains(bytes.ToLower(body), f.text) {
 		return true

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -53,6 +54,20 @@ func TestPreviews(t *testing.T) {
 		if shown.Preview != c.preview || shown.Binary != c.binary {
 			t.Errorf("%s: got %q, binary %v", c.name, shown.Preview, shown.Binary)
 		}
+	}
+}
+
+func TestALeafDeviceIsFoundAndShownByItsName(t *testing.T) {
+	t.Parallel()
+	m := edge.Message{From: edge.Identity{Device: "meter-217"}, Body: []byte("21")}
+	for text, want := range map[string]bool{"METER-21": true, "meter-218": false, "21": true} {
+		f, err := readFilter(url.Values{"text": {text}}, "edge")
+		if err != nil || f.takes(&m) != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if shown := show(&edge.Upstream{Message: m}); shown.Device != "meter-217" || shown.Module != "" || shown.Output != "" {
+		t.Errorf("got %+v", shown)
 	}
 }
 

@@ -141,7 +141,7 @@ func TestQueriesArePaged(t *testing.T) {
 // sign makes a service token by hand.
 func sign(h *edge.Hub, audience, policy string, life time.Duration) string {
 	expiry := strconv.FormatInt(time.Now().Add(life).Unix(), 10)
-	key, _ := base64.StdEncoding.DecodeString(h.PolicyKey())
+	key, _ := base64.StdEncoding.DecodeString(h.PolicyKey(edge.PolicyName))
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(audience + "\n" + expiry))
 	return "SharedAccessSignature sr=" + audience + "&sig=" + url.QueryEscape(base64.StdEncoding.EncodeToString(mac.Sum(nil))) +

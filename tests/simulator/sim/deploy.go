@@ -12,7 +12,8 @@ import (
 	"github.com/causeway-iot/causeway/tests/simulator/inject"
 )
 
-// deploy makes identities known, sets routes, and sets the twins that the manifest
+// deploy makes identities known, leaf devices behind the modules whose keys theirs may be
+// derived of, sets routes, and sets the twins that the manifest
 // brings. A twin is set once for each content: what was patched since stays over a
 // restart with the same manifest, as a real deployment is applied once.
 func (e *Edge) deploy(ctx context.Context) error {
@@ -28,13 +29,11 @@ func (e *Edge) deploy(ctx context.Context) error {
 			}
 		}
 	}
-	for leaf, key := range e.opts.Leaves {
-		if err := e.hub.AddIdentity(edge.Identity{Device: leaf}, key); err != nil {
-			return err
-		}
-	}
 	m := e.opts.Manifest
 	if m == nil {
+		if err := e.deployLeaves(); err != nil {
+			return err
+		}
 		return e.hub.SetRoutes([]edge.Route{{
 			Name: "upstream", Text: "FROM /* INTO $upstream", Priority: edge.DefaultPriority,
 		}}, 0)
@@ -43,6 +42,9 @@ func (e *Edge) deploy(ctx context.Context) error {
 		if err := e.addModule(m.Modules[i].Name); err != nil {
 			return err
 		}
+	}
+	if err := e.deployLeaves(); err != nil {
+		return err
 	}
 	var routes []edge.Route
 	for _, r := range m.Routes {
@@ -59,6 +61,15 @@ func (e *Edge) deploy(ctx context.Context) error {
 		return err
 	}
 	return e.deployTwins(ctx)
+}
+
+func (e *Edge) deployLeaves() error {
+	for pattern, key := range e.opts.Leaves {
+		if _, err := e.hub.AddLeaves(pattern, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Edge) addModule(name string) error {

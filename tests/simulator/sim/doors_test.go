@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -32,23 +33,33 @@ func trust(t *testing.T, e *sim.Edge, own ...tls.Certificate) *tls.Config {
 	return &tls.Config{RootCAs: pool, Certificates: own, MinVersion: tls.VersionTLS12}
 }
 
-// identityCertificate asks the workload API for the module's.
-func identityCertificate(t *testing.T, e *sim.Edge, module string) tls.Certificate {
+// workload asks the workload API.
+func workload(t *testing.T, e *sim.Edge, path, body string) string {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", strings.TrimPrefix(e.Workload(), "unix://"))
 	}}
 	answer, err := (&http.Client{Transport: transport}).Post(
-		"http://workload/modules/"+module+"/certificate/identity?api-version=2020-07-07", "application/json", strings.NewReader("{}"))
+		"http://workload"+path+"?api-version=2020-07-07", "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// identityCertificate asks the workload API for the module's.
+func identityCertificate(t *testing.T, e *sim.Edge, module string) tls.Certificate {
+	t.Helper()
 	var issued struct {
 		PrivateKey  struct{ Bytes string }
 		Certificate string
 	}
-	if err := json.NewDecoder(answer.Body).Decode(&issued); err != nil {
+	if err := json.Unmarshal([]byte(workload(t, e, "/modules/"+module+"/certificate/identity", "{}")), &issued); err != nil {
 		t.Fatal(err)
 	}
 	pair, err := tls.X509KeyPair([]byte(issued.Certificate), []byte(issued.PrivateKey.Bytes))

@@ -131,6 +131,7 @@ func (e *Edge) Down(abrupt bool) error {
 	}
 	// The web server first: what comes through it would be refused by heads that are closed.
 	h.web.Close()
+	e.hub.ForgetClients() // one that is started again has seen nobody
 	err := errors.Join(h.amqp.Close(), h.mqtt.Close())
 	h.served.Wait()
 	e.heads = nil

@@ -34,7 +34,7 @@ func (e *Edge) Inject() string { return e.inject }
 
 // checkCloudSide completes and checks what stands for the cloud and for iotedgehubdev.
 func (o *Options) checkCloudSide() error {
-	for _, address := range []*string{&o.Service, &o.ServiceAMQP, &o.Inject} {
+	for _, address := range []*string{&o.Service, &o.ServiceAMQP, &o.Direct, &o.Inject} {
 		if *address == "" {
 			*address = anyPort
 		}

@@ -36,7 +36,7 @@ type Options struct {
 	Manifest *manifest.Manifest
 	// Modules are made known beside those of the manifest.
 	Modules []string
-	// Leaves are leaf devices with their keys; an empty key is made up.
+	// Leaves are leaf devices with their keys, as edge.Hub.AddLeaves takes them.
 	Leaves map[string]string
 	// Journal is a file that records upstream messages, and with .queue behind its name
 	// what waits for the cloud, see package journal; empty for none.
@@ -50,6 +50,9 @@ type Options struct {
 	// calls from module to module (default "127.0.0.1:0"); SDKs need port 443. ServiceAMQP
 	// is that of the service side's AMQP, by which SDKs send to devices; they need 5671.
 	Service, ServiceAMQP string
+	// Direct is the listening address of IoT Hub itself, for devices that connect to it
+	// without an edge device: AMQP over TLS (default "127.0.0.1:0").
+	Direct string
 	// Inputs puts the simulator in single-module mode: a module called target has these
 	// inputs, and POST /api/v1/messages on Inject (default "127.0.0.1:0"), a loopback
 	// address, puts messages before them. See package inject.

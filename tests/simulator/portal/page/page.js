@@ -119,7 +119,7 @@ function showDevices() {
   keepFocus($('identities'), overview.identities.map((id) => {
     const name = nameOf(id);
     const c = clients.get(id.module ? name : id.device) ?? {};
-    const topics = ['desired', 'methods', 'inputs'].filter((t) => c[t]).join(', ');
+    const topics = ['desired', 'methods', 'inputs', 'c2d'].filter((t) => c[t]).map((t) => (t === 'c2d' ? 'cloud' : t)).join(', ');
     const go = (text, view, select) => Object.assign(button(text, () => {
       $(select).value = name;
       location.hash = view;
@@ -645,7 +645,7 @@ async function sendMessage() {
 let rules = [];
 
 // ruleKind is which switch a rule belongs to.
-const ruleKind = (r) => (r.refuse ? 'refuse' : r.drop ? 'drop' : r.withhold ? 'withhold' : 'delay');
+const ruleKind = (r) => (r.attach ? 'attach' : r.refuse ? 'refuse' : r.drop ? 'drop' : r.withhold ? 'withhold' : 'delay');
 
 async function showFaults() {
   rules = await ask('GET', '/faults').catch(() => rules);
@@ -667,7 +667,7 @@ async function showFaults() {
 }
 
 function describe(r) {
-  const what = { refuse: () => `refuse with ${r.refuse.condition}`, drop: () => 'drop the connection', withhold: () => 'withhold the answer',
+  const what = { attach: () => `refuse links with ${r.attach.condition}`, refuse: () => `refuse with ${r.refuse.condition}`, drop: () => 'drop the connection', withhold: () => 'withhold the answer',
     delay: () => `delay by ${number(r.delayMs)} ms` }[ruleKind(r)]();
   return `${what}, ${r.identity ? `for ${r.identity}` : 'for all'}, ${r.count < 0 ? 'until taken back' : `${number(r.count)} more`}`;
 }
@@ -700,6 +700,7 @@ async function switchFault(sw) {
   const fault = { identity, count: Number($('x-count').value) };
   if (kind === 'delay') fault.delayMs = Number($('x-delay').value);
   else if (kind === 'refuse') fault.refuse = { condition: $('x-condition').value, description: 'refused from the portal' };
+  else if (kind === 'attach') fault.attach = { description: 'refused from the portal' };
   else fault[kind] = true;
   await act('POST', '/faults', JSON.stringify(fault), `${sw.textContent} is in force`);
 }
