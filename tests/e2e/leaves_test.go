@@ -269,3 +269,31 @@ func identityOf(t *testing.T, sim *world.Simulator, device string) identityState
 	t.Fatalf("listIdentities does not know %s: %s", device, payload)
 	return identityState{}
 }
+
+// A device because of which the hub closes the connection again and again ends up alone: the
+// hub does not say who it was.
+func TestADeviceThatKeepsEndingItsConnectionIsQuarantined(t *testing.T) {
+	t.Parallel()
+	const n, culprit = 8, "meter-005"
+	p := overAMQP()
+	sim := p.StartSimulator(t, meters)
+	g := p.StartGateway(t, sim, world.Workload)
+	c := newCrowd(t, sim, g.Addr("meters"), n)
+	c.send(1, 30*time.Second)
+	settled(t, g, n)
+	world.Eventually(t, 60*time.Second, "the culprit is in quarantine", func() bool {
+		sim.CloseLeaf(culprit)
+		return identityOf(t, sim, culprit).State == "quarantined"
+	})
+	c.send(2, 30*time.Second) // its own are acknowledged from disk
+	world.Eventually(t, 60*time.Second, "the others are attached", func() bool {
+		return metric(t, g, "causeway_identities_attached") == n-1
+	})
+	world.Eventually(t, 60*time.Second, "the others' messages are in the cloud", func() bool {
+		return metric(t, g, "causeway_identity_spool_messages") <= 2
+	})
+	c.arrived(culprit)
+	if got := identityOf(t, sim, culprit); !strings.Contains(got.Reason, "closed") {
+		t.Errorf("it is in quarantine for %q", got.Reason)
+	}
+}

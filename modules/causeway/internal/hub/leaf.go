@@ -101,6 +101,17 @@ func (f *leaf) turn(state LeafState, reason string) {
 	}
 }
 
+// stands notes that the device is attached, and what it lacks all the same. One in quarantine
+// stays there until its connection has lived for long.
+func (f *leaf) stands(lack string) {
+	f.all.mu.RLock()
+	quarantined := f.seat != nil && f.seat.alone != nil && f.seat.alone.quarantined
+	f.all.mu.RUnlock()
+	if !quarantined {
+		f.turn(LeafAttached, lack)
+	}
+}
+
 func (f *leaf) status() LeafStatus {
 	waiting := f.uplink.Stats().Messages
 	f.mu.Lock()
@@ -161,7 +172,7 @@ func (f *leaf) serve(ctx context.Context, conn *amqp.Conn, node *cbs) error {
 	f.mu.Lock()
 	f.refused = 0
 	f.mu.Unlock()
-	f.turn(LeafAttached, "")
+	f.stands("")
 	f.uplink.reached(true)
 	up := eventLink{uplink: f.uplink, events: events, patience: o.SettleTimeout, observed: o.Observer.Batch}
 	g, ctx := errgroup.WithContext(ctx)
@@ -220,13 +231,13 @@ func (f *leaf) serveServices(ctx context.Context, session *amqp.Session) error {
 	for {
 		s, err := f.attachServices(ctx, session)
 		if err == nil {
-			f.turn(LeafAttached, "")
+			f.stands("")
 			return s.serve(ctx)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		f.turn(LeafAttached, err.Error())
+		f.stands(err.Error())
 		if !sleep(ctx, servicesAgain) {
 			return ctx.Err()
 		}

@@ -16,6 +16,9 @@ import (
 const (
 	// tidyEvery is how often idle devices and trials are looked at.
 	tidyEvery = 5 * time.Second
+	// steadyLook is how long after the end of a connection it shows whether the module's ended
+	// too, as it does when the hub restarts.
+	steadyLook = 250 * time.Millisecond
 	// landTimeout bounds the wait for dispositions before a connection is replaced; what is
 	// not settled by then is sent again.
 	landTimeout = 5 * time.Second
@@ -76,13 +79,16 @@ func (s *shard) run(ctx context.Context) {
 		if time.Since(began) > settledUp {
 			failures = 0
 		}
+		if stood {
+			if !sleep(ctx, steadyLook) {
+				return
+			}
+			s.suspect(err)
+		}
 		if !sleep(ctx, s.backoff(failures, err)) {
 			return
 		}
 		failures++
-		if stood {
-			s.suspect(err)
-		}
 	}
 }
 
