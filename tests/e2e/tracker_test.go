@@ -14,6 +14,7 @@ import (
 // tracker is a Teltonika device over TCP, written from the public protocol
 // description: login by IMEI, AVL packets in Codec 8, commands in Codec 12.
 type tracker struct {
+	id   string
 	t    *testing.T
 	conn net.Conn
 	seq  uint32
@@ -31,7 +32,7 @@ func dialTracker(t *testing.T, addr, imei string) (d *tracker, accepted bool) {
 		t.Fatalf("dial tracker %s: %v", imei, err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	d = &tracker{t: t, conn: conn}
+	d = &tracker{id: imei, t: t, conn: conn}
 	login := binary.BigEndian.AppendUint16(nil, uint16(len(imei)))
 	d.write(append(login, imei...))
 	answer := d.read(1, 10*time.Second)

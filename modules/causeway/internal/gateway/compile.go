@@ -211,7 +211,7 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 	case "none":
 		p.Ack = session.AckNone
 	}
-	p.Admit = g.admission(l)
+	p.Admit = g.identities.admission(l, g.admission(l))
 	return p
 }
 

@@ -164,6 +164,24 @@ func (i *identities) uplink(l config.Listener) (session.Uplink, func()) {
 	return i.g.uplink, i.g.uplink.Force
 }
 
+// admission lets nobody in who cannot have an identity, where the listener's devices have one, and
+// has those who can attached.
+func (i *identities) admission(l config.Listener, admit func(device string) bool) func(device string) bool {
+	if l.Identity != identityDevice {
+		return admit
+	}
+	return func(device string) bool {
+		if !admit(device) {
+			return false
+		}
+		err := i.leaves.Admit(device)
+		if err != nil {
+			i.g.observers.flood.Warn("device refused, for it can have no identity", err, "device", device)
+		}
+		return err == nil
+	}
+}
+
 // name translates a device's own id to the hub's.
 func (i *identities) name(device string) (string, error) {
 	p := i.current.Load()

@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/causeway-iot/causeway/tests/world"
+)
+
+// answering has a tracker answer every command until its connection ends: what was asked for,
+// or that values were set.
+func answering(d *tracker) {
+	for {
+		text, err := d.command(time.Minute)
+		if err != nil {
+			return
+		}
+		if values, set := strings.CutPrefix(text, "setparam "); set {
+			d.answer("New value " + strings.ReplaceAll(values, " ", "") + ";")
+			continue
+		}
+		d.answer(text + " of " + d.id)
+	}
+}
+
+// Forty devices at once, each with its own twin, methods and messages from the cloud.
+func TestEachDeviceHasItsOwnTwinMethodsAndMessages(t *testing.T) {
+	t.Parallel()
+	const n = 40
+	p := overAMQP()
+	sim := p.StartSimulator(t, identities)
+	ids := sim.AddLeaves("3563070424410[01-40]", world.Derived)
+	g := p.StartGateway(t, sim, world.Workload)
+	for _, id := range ids {
+		go answering(login(t, g.Addr("trackers"), id))
+	}
+	world.Eventually(t, 30*time.Second, "all listen to the hub", func() bool {
+		listening := 0
+		for _, c := range sim.Stats().Clients {
+			if c.Desired && c.Methods && c.C2D {
+				listening++
+			}
+		}
+		return listening == n
+	})
+	sent := map[string]string{} // by device
+	for i, id := range ids {
+		sim.PatchLeaf(id, map[string]any{"1001": 60 + i})
+		sent[id] = sim.SendTo(id, nil, map[string]string{"command": "getinfo", "iothub-ack": "full"}, 0)
+	}
+	var all sync.WaitGroup
+	for _, id := range ids {
+		all.Go(func() {
+			status, payload := sim.LeafMethod(id, "getver", nil)
+			if status != 200 && status != 409 || status == 200 && !strings.Contains(string(payload), "getver of "+id) {
+				t.Errorf("device %s: status %d, %s", id, status, payload)
+			}
+		})
+	}
+	all.Wait()
+	for i, id := range ids {
+		if status := sim.WaitEnd(sent[id], 60*time.Second); status != "Success" {
+			t.Errorf("the message to %s ended as %s", id, status)
+		}
+		sim.WaitReported(id, 60*time.Second, "its own value", func(reported map[string]any) bool {
+			return fmt.Sprint(reported["1001"]) == fmt.Sprint(60+i)
+		})
+	}
+}
