@@ -138,6 +138,10 @@ bench: bench-programs ## the gateway beside its peers, and its disk beside the d
 	go test -run '^$$' -bench BenchmarkDisk -benchtime $(BENCHTIME) ./modules/causeway/internal/hub
 
 .PHONY: bench-report
+bench-identity: ## what 300 devices cost that have identities of their own, beside as many of the module
+	go test ./tests/e2e -run TestWhatAnIdentityCosts -count=1 -v -figures
+
+.PHONY: bench-report
 bench-report: bench-programs ## measure all of it (20 minutes) and write docs/performance.md; BENCH=-quick to try
 	$(BIN)/bench report $(BENCH)
 

@@ -98,7 +98,7 @@ func (r *rig) wanted() (list []fault) {
 		r.t.Fatalf("-faults: %v", err)
 	}
 	for _, f := range faults {
-		if pattern.MatchString(f.name) {
+		if pattern.MatchString(f.name) && (r.devices != nil || !f.identities) {
 			list = append(list, f)
 		}
 	}

@@ -16,6 +16,8 @@ type fault struct {
 	run  func(*rig)
 	// long keeps a fault out of a short run.
 	long bool
+	// identities is of devices that have an identity of their own.
+	identities bool
 }
 
 // The conditions of refusals that pass later, and of those that do not.
@@ -147,6 +149,23 @@ var faults = []fault{
 	{name: "clock set while the gateway is dead", run: clockSetMeanwhile},
 	{name: "disk read-only, hub away, gateway killed: nowhere safe", run: nowhere},
 	{name: "last record torn while the gateway is dead", run: torn},
+	{name: "connection of a device closed", identities: true, run: func(r *rig) {
+		r.sim.CloseLeaf(r.device())
+		r.pause(0, time.Second)
+	}},
+	{name: "token of a device expired", identities: true, run: func(r *rig) { r.sim.ExpireLeaf(r.device(), true) }},
+	{name: "device barred for a while", identities: true, run: func(r *rig) {
+		device := r.device()
+		r.sim.DisableLeaf(device, true)
+		r.pause(time.Second, 4*time.Second)
+		r.sim.DisableLeaf(device, false)
+	}},
+	{name: "device refused when it attaches", identities: true, run: func(r *rig) {
+		device := r.device()
+		r.sim.LeafFault(device, 2, map[string]any{"attach": map[string]any{"description": "not now"}})
+		r.sim.CloseLeaf(device)
+		r.pause(time.Second, 4*time.Second)
+	}},
 }
 
 // away takes the hub away for a while.
@@ -169,7 +188,7 @@ func (r *rig) withhold() {
 // soon as the hub refuses, for want of a connection.
 func (r *rig) refuse(condition string, count int) {
 	world.Eventually(r.t, 60*time.Second, "the gateway has no backlog", func() bool {
-		return r.connected() && r.metric("causeway_spool_messages") == 0 && r.left() < 16<<10
+		return r.connected() && r.spooled() == 0 && r.left() < 16<<10
 	})
 	r.sim.Fault(map[string]any{"refuse": map[string]any{"condition": condition}, "count": count})
 	r.pause(500*time.Millisecond, 2*time.Second)

@@ -16,14 +16,16 @@ import (
 )
 
 // deployment has a listener for every kind of device. ACK is replaced by the level
-// of acknowledgement.
+// of acknowledgement, WHOSE by whose messages they are.
 const deployment = `{"schemaVersion": "1.0", "listeners": {
-	"trackers":     {"bind": "tcp://127.0.0.1:0", "codec": "teltonika", "ack": "ACK"},
-	"trackers-udp": {"bind": "udp://127.0.0.1:0", "codec": "teltonika", "ack": "ACK"},
-	"meters":       {"bind": "udp://127.0.0.1:0", "codec": "json", "ack": "ACK", "options": {"id": "/serial", "ack": "OK"}},
-	"lines":        {"bind": "tcp://127.0.0.1:0", "codec": "csv", "ack": "ACK", "options":
+	"trackers":     {"bind": "tcp://127.0.0.1:0", "codec": "teltonika", "ack": "ACK", "identity": "WHOSE"},
+	"trackers-udp": {"bind": "udp://127.0.0.1:0", "codec": "teltonika", "ack": "ACK", "identity": "WHOSE"},
+	"meters":       {"bind": "udp://127.0.0.1:0", "codec": "json", "ack": "ACK", "identity": "WHOSE",
+		"options": {"id": "/serial", "ack": "OK"}},
+	"lines":        {"bind": "tcp://127.0.0.1:0", "codec": "csv", "ack": "ACK", "identity": "WHOSE", "options":
 		{"columns": ["device", "seq", "time", "value"], "id": "device", "ack": "OK", "nak": "NAK"}},
 	"filler":       {"bind": "tcp://127.0.0.1:0", "codec": "raw", "frame": {"type": "line"}, "device": "filler", "ack": "ACK"}},
+	"identity": {"attachesPerSecond": 200, "twinRequestsPerSecond": 200},
 	"spool": {"bytes": 67108864, "full": "block"}}`
 
 // spoolBytes is the spool of the deployment. spoolSmall is soon filled and holds the
@@ -46,7 +48,8 @@ const (
 type size struct {
 	trackers, lines, udpTrackers, meters int
 	rate                                 string
-	queueBytes                           int // of the gateway; 0: drawn anew at each start
+	identities                           bool // each is a device of the hub
+	queueBytes                           int  // of the gateway; 0: drawn anew at each start
 }
 
 // rig is everything that takes part: fleet, bad network, gateway, bad network,
@@ -67,6 +70,8 @@ type rig struct {
 	skipped  bool // the fault that runs could not be had
 	began    time.Time
 	queue    int // size.queueBytes
+	// devices are those that have an identity of their own; nil where none has.
+	devices []string
 	// told are the dead letters among the messages up to number read.
 	told map[string]bool
 	read uint64
@@ -92,7 +97,14 @@ func newRig(t *testing.T, seed uint64, ack string, n size) *rig {
 			t.Error(err)
 		}
 	})
-	r.sim = built.StartSimulator(t, strings.ReplaceAll(deployment, "ACK", ack), "-keep", "2000000")
+	whose := "module"
+	if n.identities {
+		whose, r.devices = "device", identified(n)
+	}
+	r.sim = built.StartSimulator(t, strings.NewReplacer("ACK", ack, "WHOSE", whose).Replace(deployment), "-keep", "2000000")
+	for _, device := range r.devices {
+		r.sim.AddLeaves(device, world.Derived)
+	}
 	r.gateway = built.NewGateway(t, r.sim, world.Workload, r.disk.Data)
 	r.openProxies(seed)
 	r.startGateway()
@@ -281,7 +293,13 @@ func (r *rig) finish() *Evidence {
 // messages on its disk.
 func (r *rig) left() int64 {
 	r.t.Helper()
-	return r.metric("causeway_hub_queue_bytes") + r.metric("causeway_spool_messages")
+	return r.metric("causeway_hub_queue_bytes") + r.metric("causeway_identity_queue_bytes") + r.spooled()
+}
+
+// spooled is how many messages are on the gateway's disk.
+func (r *rig) spooled() int64 {
+	r.t.Helper()
+	return r.metric("causeway_spool_messages") + r.metric("causeway_identity_spool_messages")
 }
 
 // metric is the sum of the gateway's series of that name.
@@ -348,4 +366,9 @@ func (r *rig) messages() (all []world.Message) {
 }
 
 // spool is the folder of the gateway's log.
-func (r *rig) spool() string { return filepath.Join(r.disk.Data, "spool") }
+func (r *rig) spool() string {
+	if r.devices != nil {
+		return filepath.Join(r.disk.Data, "spool-devices")
+	}
+	return filepath.Join(r.disk.Data, "spool")
+}
