@@ -137,7 +137,7 @@ bench: bench-programs ## the gateway beside its peers, and its disk beside the d
 	$(BIN)/bench run $(BENCH)
 	go test -run '^$$' -bench BenchmarkDisk -benchtime $(BENCHTIME) ./modules/causeway/internal/hub
 
-.PHONY: bench-report
+.PHONY: bench-identity
 bench-identity: ## what 300 devices cost that have identities of their own, beside as many of the module
 	go test ./tests/e2e -run TestWhatAnIdentityCosts -count=1 -v -figures
 

@@ -103,8 +103,12 @@ func totals(table string) (lost, others int64, ok bool) {
 // notDone ends the name of a fault that could not be had.
 const notDone = " (not done)"
 
-// outputDead is where what cannot be delivered goes.
-const outputDead = "deadletter"
+// outputDead is where what cannot be delivered goes, outputEvents where it is told what
+// happens to devices.
+const (
+	outputDead   = "deadletter"
+	outputEvents = "events"
+)
 
 // arrival is the first time that a message id was seen.
 type arrival struct{ body []byte }

@@ -56,6 +56,7 @@ type variables struct {
 	ConfigFile  string `envconfig:"CAUSEWAY_CONFIG"`
 	Shutdown    int    `envconfig:"CAUSEWAY_SHUTDOWN_SECONDS" default:"8" min:"1" max:"600"`
 	TokenTTL    int    `envconfig:"CAUSEWAY_TOKEN_TTL_SECONDS" default:"3600" min:"10" max:"86400"`
+	Hub         string `envconfig:"CAUSEWAY_HUB" default:"edgehub"`
 	BatchBytes  int    `envconfig:"CAUSEWAY_HUB_BATCH_BYTES" default:"60000" min:"1024" max:"262144"`
 	Batches     int    `envconfig:"CAUSEWAY_HUB_BATCHES_IN_FLIGHT" default:"32" min:"1" max:"1000"`
 	QueueBytes  int    `envconfig:"CAUSEWAY_HUB_QUEUE_BYTES" default:"4194304" min:"65536" max:"1073741824"`
@@ -90,6 +91,13 @@ func LoadEnvironment() (Environment, error) {
 	}
 	if e.Hub, err = loadHub(os.Getenv); err != nil {
 		return Environment{}, fmt.Errorf("config: %w: %w", ErrEnvironment, err)
+	}
+	switch v.Hub {
+	case "edgehub":
+	case "iothub":
+		e.Hub.GatewayHostName, e.Hub.Direct = "", true
+	default:
+		return Environment{}, fmt.Errorf("config: %w: CAUSEWAY_HUB is %q, must be edgehub or iothub", ErrEnvironment, v.Hub)
 	}
 	return e, nil
 }

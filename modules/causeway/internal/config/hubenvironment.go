@@ -28,11 +28,14 @@ type HubEnvironment struct {
 	// IoTHubHostName is the cloud hub's name: audience of tokens, label of metrics.
 	IoTHubHostName string
 	// GatewayHostName is the edge hub's name, to dial and to verify; empty means
-	// that the module talks to IoT Hub itself. See [HubEnvironment.Host].
+	// that the module talks to IoT Hub itself, as it does where CAUSEWAY_HUB is "iothub". See
+	// [HubEnvironment.Host].
 	GatewayHostName string
 	// ParentHostName is set on nested edge devices.
 	ParentHostName     string
 	DeviceID, ModuleID string
+	// Direct tells that the gateway is to talk to IoT Hub itself, whatever edge hub there is.
+	Direct bool
 
 	// ConnectionString and CACertificateFile belong to StyleConnectionString; the
 	// file may be empty, which means the system's roots.

@@ -25,6 +25,7 @@ func environmentVariables() []variable {
 		"CAUSEWAY_HUB_BATCHES_IN_FLIGHT": "Batches that may wait for the hub's answer at once; the hub grants 1000.",
 		"CAUSEWAY_HUB_QUEUE_BYTES": "Bytes of messages taken and not yet answered by the hub, before devices are " +
 			"made to wait.",
+		"CAUSEWAY_HUB":           "`edgehub`, or `iothub` to talk to IoT Hub itself, past the edge hub.",
 		"CAUSEWAY_HUB_LINGER_MS": "Milliseconds that a message waits for company while other batches are in flight.",
 	}
 	var list []variable

@@ -43,6 +43,9 @@ func (g *Gateway) hubOptions() (hub.Options, error) {
 		if err != nil {
 			return o, err
 		}
+		if env.Hub.Direct {
+			id.Gateway = id.HubName
+		}
 		o.Identity, o.Signer, o.Roots = id, signer, rootsFile(env.Hub.CACertificateFile)
 		return o, nil
 	}

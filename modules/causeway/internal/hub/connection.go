@@ -131,7 +131,15 @@ func (c *connection) run(ctx context.Context) error {
 	g.Go(func() error { return c.receiveInputs(ctx) })
 	g.Go(func() error { return c.keepToken(ctx) })
 	g.Go(func() error { return watch(ctx, c.amqp) })
-	c.hub.opts.Handler.Connected()
+	g.Go(func() error {
+		if c.hub.opts.Identity.Direct() {
+			if err := c.twin.subscribe(ctx); err != nil {
+				return err
+			}
+		}
+		c.hub.opts.Handler.Connected()
+		return nil
+	})
 	err := g.Wait()
 	c.close()
 	c.twin.requests.lost()

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -37,7 +38,8 @@ type Credential struct {
 
 // Identity says who this module is and where its hub is.
 type Identity struct {
-	// HubName is the IoT Hub's fully qualified name, used in the token's audience.
+	// HubName is the IoT Hub's fully qualified name, used in the token's audience without a
+	// port that it may have.
 	HubName string
 	// Gateway is the host, or host:port, to dial: the edge device, or the IoT Hub
 	// itself when there is none.
@@ -82,7 +84,19 @@ func (k keySigner) Sign(_ context.Context, data []byte) (string, error) {
 
 // audience is the token's resource: the ids are escaped here and once more with
 // the whole, as the hub expects.
-func (id Identity) audience() string { return id.HubName + id.address("") }
+func (id Identity) audience() string { return withoutPort(id.HubName) + id.address("") }
+
+// Direct tells whether the hub is IoT Hub itself, without an edge hub before it.
+func (id Identity) Direct() bool { return withoutPort(id.Gateway) == withoutPort(id.HubName) }
+
+// withoutPort is the host of host or host:port; a hub's name may have a port in tests.
+func withoutPort(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	return host
+}
 
 // address is the path of a link of this module, or leaf device.
 func (id Identity) address(suffix string) string {

@@ -297,7 +297,15 @@ func (s *services) serve(ctx context.Context) error {
 	g.Go(func() error { return s.twin.serve(ctx) })
 	g.Go(func() error { return s.methods.serve(ctx) })
 	g.Go(func() error { return f.receiveMessages(ctx, s.session) })
-	f.all.opts.Handler.Twin(f.device, true)
+	g.Go(func() error {
+		if f.identity().Direct() {
+			if err := s.twin.subscribe(ctx); err != nil {
+				return err
+			}
+		}
+		f.all.opts.Handler.Twin(f.device, true)
+		return nil
+	})
 	err := g.Wait()
 	f.twin.Store(nil)
 	s.twin.requests.lost()

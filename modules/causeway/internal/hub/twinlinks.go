@@ -72,6 +72,21 @@ func (t *twinLinks) serve(ctx context.Context) error {
 	}
 }
 
+// twinResources are what the operations are about; the edge hub does not look at them. Read only.
+var twinResources = map[string]string{
+	"PATCH": "/properties/reported",
+	"PUT":   "/notifications/twin/properties/desired",
+}
+
+// subscribe asks IoT Hub for the notifications that the edge hub sends without being asked
+// (TwinReceivingLinkHandler.cs).
+func (t *twinLinks) subscribe(ctx context.Context) error {
+	if _, err := t.request(ctx, "PUT", nil); err != nil {
+		return fmt.Errorf("subscribe to desired properties: %w", err)
+	}
+	return nil
+}
+
 // request sends a twin operation and waits for its answer.
 func (t *twinLinks) request(ctx context.Context, operation string, body []byte) ([]byte, error) {
 	return t.requests.ask(ctx, operation, func(ctx context.Context, id string) error {
@@ -80,8 +95,8 @@ func (t *twinLinks) request(ctx context.Context, operation string, body []byte) 
 			Annotations: amqp.Annotations{"operation": operation},
 			Data:        [][]byte{body},
 		}
-		if operation == "PATCH" {
-			msg.Annotations["resource"] = "/properties/reported"
+		if resource := twinResources[operation]; resource != "" {
+			msg.Annotations["resource"], msg.Annotations["version"] = resource, nil
 		}
 		return t.tx.Send(ctx, msg, nil)
 	})

@@ -335,6 +335,13 @@ func (u *Uplink) wakeWaiters() {
 	u.waiters = u.waiters[:0]
 }
 
+// leafBatches of leafBatchBytes are kept by the uplink of a device: one being filled and one in
+// flight, for what a device says at a time.
+const (
+	leafBatches    = 2
+	leafBatchBytes = 4 << 10
+)
+
 // take returns an empty batch; put gives one back. What a busy uplink uses is kept: an
 // open batch for each lane and a window of them in flight.
 func (u *Uplink) take() *batch {
@@ -348,7 +355,11 @@ func (u *Uplink) take() *batch {
 
 func (u *Uplink) put(b *batch) {
 	b.reset()
-	if len(u.free) < lanes+u.opts.Window && cap(b.bytes) <= 2*u.opts.BatchBytes {
+	keep, most := lanes+u.opts.Window, 2*u.opts.BatchBytes
+	if u.opts.Leaf { // there are hundreds of them, which are busy in turn
+		keep, most = leafBatches, leafBatchBytes
+	}
+	if len(u.free) < keep && cap(b.bytes) <= most {
 		u.free = append(u.free, b)
 	}
 }

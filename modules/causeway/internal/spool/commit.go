@@ -135,7 +135,7 @@ func (p *Partitions) move(name string, part *Partition) error {
 			break
 		}
 		if len(records) > 0 {
-			entries, old = append(entries, records), append(old, i)
+			entries, old = append(entries, clone(records)), append(old, i)
 		}
 	}
 	first := uint64(0)

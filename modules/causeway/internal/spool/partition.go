@@ -233,8 +233,8 @@ func clone(records [][]byte) [][]byte {
 	return own
 }
 
-// peek reads an entry without taking it for being delivered. The records are in memory of
-// their own.
+// peek reads an entry without taking it for being delivered. The records are valid until the
+// spool is read again.
 func (p *Partitions) peek(index uint64) ([][]byte, error) {
 	p.reading.Lock()
 	defer p.reading.Unlock()
@@ -253,6 +253,6 @@ func (p *Partitions) peek(index uint64) ([][]byte, error) {
 		if g != nil {
 			p.spool.land(g, at)
 		}
-		return clone(records), nil
+		return records, nil
 	}
 }
