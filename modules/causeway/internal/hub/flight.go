@@ -20,8 +20,6 @@ type flight struct {
 	bytes   int
 	sent    time.Time
 
-	wire    amqp.Message
-	members [][]byte
 	receipt amqp.SendReceipt
 }
 
@@ -34,14 +32,14 @@ func (f *flight) len() (messages int) {
 }
 
 // transfer returns the message to send; it stays valid while nothing of the flight is
-// changed.
-func (f *flight) transfer() *amqp.Message {
-	f.members = f.members[:0]
+// changed, until the next one. No two leave at once, so one memory does for all.
+func (u *Uplink) transfer(f *flight) *amqp.Message {
+	u.members = u.members[:0]
 	for _, b := range f.batches {
-		f.members = b.appendMembers(f.members)
+		u.members = b.appendMembers(u.members)
 	}
-	f.wire = amqp.Message{Format: batchFormat, Data: f.members}
-	return &f.wire
+	u.wire = amqp.Message{Format: batchFormat, Data: u.members}
+	return &u.wire
 }
 
 // next returns what may be sent now, noted as flying, or nil and for how long there is
@@ -271,8 +269,7 @@ func (u *Uplink) takeFlight() *flight {
 
 func (u *Uplink) putFlight(f *flight) {
 	clear(f.batches)
-	clear(f.members)
-	*f = flight{batches: f.batches[:0], members: f.members[:0]}
+	*f = flight{batches: f.batches[:0]}
 	if len(u.freeFlights) < u.opts.Window {
 		u.freeFlights = append(u.freeFlights, f)
 	}
