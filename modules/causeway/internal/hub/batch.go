@@ -80,14 +80,20 @@ func (b *batch) copyMembers() [][]byte {
 	return whole.appendMembers(make([][]byte, 0, b.len()))
 }
 
-// settle tells every receipt what became of its message.
+// settle tells every receipt what became of its message; those of one outcome stand
+// together.
 func (b *batch) settle(err error) {
-	for i, r := range b.receipts {
-		if r != nil {
-			r.Settled(err)
+	for from := 0; from < len(b.receipts); {
+		r, to := b.receipts[from], from+1
+		for to < len(b.receipts) && b.receipts[to] == r {
+			to++
 		}
-		b.receipts[i] = nil
+		if r != nil {
+			message.Settle(r, to-from, err)
+		}
+		from = to
 	}
+	clear(b.receipts)
 }
 
 // splitAt moves the members from the given one on into other, which is empty.

@@ -110,9 +110,12 @@ func (a *acknowledgements) none() bool {
 }
 
 // Settled implements message.Receipt for one message of the exchange.
-func (e *exchange) Settled(err error) {
+func (e *exchange) Settled(err error) { e.SettledTimes(1, err) }
+
+// SettledTimes implements message.Counter.
+func (e *exchange) SettledTimes(n int, err error) {
 	a := e.acks
-	a.report(err)
+	a.SettledTimes(n, err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// One message that may still be stored later makes the whole silent: a refusal
@@ -120,13 +123,23 @@ func (e *exchange) Settled(err error) {
 	if err != nil && (e.failure == nil || errors.Is(e.failure, message.ErrRefused)) {
 		e.failure = err
 	}
-	if e.left--; e.left == 0 {
+	if e.left -= n; e.left == 0 {
 		a.release()
 	}
 }
 
 // Settled implements message.Receipt for a message without an acknowledgement.
 func (a *acknowledgements) Settled(err error) { a.report(err) }
+
+// SettledTimes implements message.Counter.
+func (a *acknowledgements) SettledTimes(n int, err error) {
+	if err == nil {
+		return
+	}
+	for range n {
+		a.report(err)
+	}
+}
 
 // report tells of a refusal that the uplink brings, once.
 func (a *acknowledgements) report(err error) {

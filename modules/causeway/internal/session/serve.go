@@ -155,6 +155,7 @@ func (s *Session) readFrames(ctx, draining context.Context, link Stream) (err er
 		}
 		if r.Received() > received { // frames of one read have come at one time
 			now = time.Now()
+			s.last.Store(now.UnixNano())
 		}
 		if s.main.lasts = nil; lasts {
 			s.main.lasts = b
@@ -255,6 +256,7 @@ func (s *Session) Datagram(b []byte, at time.Time) {
 		s.giveLane(s.main)
 		s.main = nil
 	}()
+	s.last.Store(at.UnixNano())
 	s.renew()
 	framing := s.profile.Framing
 	if framing == nil || framing.Kind() == "datagram" {
