@@ -139,6 +139,33 @@ func TestWhatWasGatheredAndCannotBeHandedOverEndsTheLinkOnce(t *testing.T) {
 	})
 }
 
+// partial is an uplink of several that takes the first message only: another has no room
+// when the link ends.
+type partial struct{ handed }
+
+func (p *partial) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
+	err := p.handed.Send(ctx, outcome[:1], r)
+	for range outcome[1:] {
+		r.Settled(context.Canceled)
+	}
+	return err
+}
+
+func TestWhatAnUplinkOfSeveralDoesNotTakeIsDroppedUnlessItIsToBeAcknowledged(t *testing.T) {
+	for text, want := range map[string][]FaultKind{
+		"note a b c\n": {FaultDropped, FaultDropped}, "data a b c\n": nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			r.Uplink = &partial{}
+			d := r.connect(t)
+			d.say(text)
+			d.heard("")
+			r.faults(t, want...)
+		})
+	}
+}
+
 // Whatever devices send and however it is cut into reads, everything is handed over in order,
 // as it was when it was read.
 func TestGatheredMessagesKeepOrderAndContent(t *testing.T) {
