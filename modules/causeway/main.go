@@ -57,6 +57,7 @@ func main() {
 // run serves until ctx ends.
 func run(ctx context.Context) error {
 	defer profiling()()
+	defer pacing()()
 	env, err := config.LoadEnvironment()
 	if err != nil {
 		return err

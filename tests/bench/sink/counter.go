@@ -57,6 +57,7 @@ func (c *counter) deliver(ctx context.Context) func(context.Context, *amqp.Deliv
 	if c.delay == 0 {
 		return func(_ context.Context, d *amqp.Delivery) {
 			c.count(d)
+			d.Release()
 			d.Settle(&amqp.Accepted{})
 		}
 	}
@@ -85,6 +86,7 @@ func (c *counter) deliver(ctx context.Context) func(context.Context, *amqp.Deliv
 	}()
 	return func(ctx context.Context, d *amqp.Delivery) {
 		c.count(d)
+		d.Release()
 		select {
 		case answers <- answer{d, time.Now().Add(c.delay)}:
 		case <-ctx.Done():

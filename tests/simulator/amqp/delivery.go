@@ -19,6 +19,39 @@ type Delivery struct {
 	done bool
 }
 
+const (
+	// maxSpare is how many deliveries' memory a link keeps: about as many as wait
+	// while one is handled on a busy machine.
+	maxSpare = 16
+	// maxSpareBytes is the largest that is kept: some batches' worth.
+	maxSpareBytes = 512 << 10
+)
+
+// Release gives Data back, which a later delivery of the link may use then: for receivers
+// that keep nothing of it, where collecting so much would cost more than to look at it.
+func (d *Delivery) Release() {
+	l := d.link
+	c := l.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cap(d.Data) > 0 && cap(d.Data) <= maxSpareBytes && len(l.spare) < maxSpare {
+		l.spare = append(l.spare, d.Data[:0])
+	}
+	d.Data = nil
+}
+
+// memory is for a delivery of some bytes. What was too small for one is given up.
+func (l *Link) memory(bytes int) []byte {
+	if last := len(l.spare) - 1; last >= 0 {
+		b := l.spare[last]
+		l.spare = l.spare[:last]
+		if cap(b) >= bytes {
+			return b
+		}
+	}
+	return make([]byte, 0, bytes)
+}
+
 // Settle answers the delivery with an outcome and gives its credit back. Only the
 // first call counts; it is safe after the link has gone.
 func (d *Delivery) Settle(outcome DeliveryState) {
@@ -109,7 +142,7 @@ func (l *Link) start(t *Transfer) *Delivery {
 	if t.More {
 		room *= 4
 	}
-	d.Data = make([]byte, 0, room)
+	d.Data = l.memory(room)
 	l.partial = d
 	return d
 }

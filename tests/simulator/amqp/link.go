@@ -35,6 +35,7 @@ type Link struct {
 	count       uint32 // delivery-count
 	partial     *Delivery
 	queue       []*Delivery
+	spare       [][]byte // memory of deliveries that were released
 	ready       *sync.Cond
 
 	// Of a receiving client:

@@ -70,8 +70,8 @@ func (f *Framing) Kind() string { return f.kind }
 // limit. With so many bytes it never asks for more.
 func (f *Framing) Window() int { return f.window }
 
-// Split has the contract of bufio.SplitFunc. It may unescape the frame in place,
-// within the bytes that it consumes. Errors wrap ErrTooLong or ErrMalformed. At
+// Split has the contract of bufio.SplitFunc. The frame is a part of the bytes that it
+// consumes, and may have been unescaped within them. Errors wrap ErrTooLong or ErrMalformed. At
 // the end of the stream it still returns complete frames only.
 func (f *Framing) Split(data []byte, atEOF bool) (advance int, frame []byte, err error) {
 	if len(data) == 0 {

@@ -28,6 +28,9 @@ type Options struct {
 	// Rest has Next return ErrSilent when nothing came for a second and nothing is held,
 	// so that the caller can give the Reader up until there is something to read.
 	Rest bool
+	// Spent is called before a read, when no whole frame is left in what is held, which
+	// changes then. An error ends Next. Optional.
+	Spent func() error
 }
 
 // ErrSilent says that nothing came for a while and nothing is held. Next may be called
@@ -62,6 +65,7 @@ type Reader struct {
 	window   int
 	gap      time.Duration
 	rest     bool
+	spent    func() error
 	buf      []byte
 	from, to int    // what is buffered
 	received uint64 // bytes read from the source
@@ -79,7 +83,9 @@ type Reader struct {
 // NewReader returns a Reader of src. Split is called anew for every frame, so
 // that a method of a dialogue may change its mind between frames.
 func NewReader(src Source, split bufio.SplitFunc, opts Options) *Reader {
-	r := &Reader{src: src, split: split, limit: opts.Limit, window: opts.Window, gap: opts.Gap, rest: opts.Rest}
+	r := &Reader{
+		src: src, split: split, limit: opts.Limit, window: opts.Window, gap: opts.Gap, rest: opts.Rest, spent: opts.Spent,
+	}
 	if r.window == 0 {
 		r.window = r.limit + surround
 	}
@@ -115,14 +121,16 @@ func (r *Reader) Offending() []byte {
 // Consumed is how many bytes were consumed as frames or passed over.
 func (r *Reader) Consumed() uint64 { return r.received - uint64(r.Buffered()) }
 
-// Next returns the next frame, borrowed until the next call. Errors:
+// Next returns the next frame, borrowed until the next call. Where the split
+// function cuts within the bytes that it is given, it lasts until Options.Spent is called.
+// Errors:
 //   - io.EOF after the last frame of the stream, io.ErrUnexpectedEOF when part of
 //     another follows it;
 //   - those of the source as they are: os.ErrDeadlineExceeded when the deadline of
 //     SetReadDeadline has passed; Next may be called again then;
 //   - those of the split function: Next may be called again where ErrMalformed
 //     was found and bytes were consumed, and returns the same error otherwise;
-//   - ErrSilent with Options.Rest; ErrTooLong and ErrNoProgress.
+//   - that of Options.Spent; ErrSilent with Options.Rest; ErrTooLong and ErrNoProgress.
 func (r *Reader) Next() ([]byte, error) {
 	r.passed = 0
 	for {
@@ -167,6 +175,11 @@ func (r *Reader) cut() (frame []byte, more bool, err error) {
 // fill reads once.
 func (r *Reader) fill() error {
 	r.silent = false
+	if r.spent != nil {
+		if err := r.spent(); err != nil {
+			return err
+		}
+	}
 	if r.err != nil {
 		if errors.Is(r.err, io.EOF) && r.from < r.to {
 			return io.ErrUnexpectedEOF

@@ -44,11 +44,28 @@ func parse(tb testing.TB, spec string, limit int) *Framing {
 	return f
 }
 
+// partOf tells whether a frame begins within data.
+func partOf(data, frame []byte) bool {
+	for i := range data {
+		if &data[i] == &frame[0] {
+			return true
+		}
+	}
+	return false
+}
+
 // outcome of a stream: its frames in hexadecimal, "?" where bytes were refused
 // and the stream went on, and the error at its end.
 func outcome(tb testing.TB, f *Framing, src io.Reader) (frames []string, end error) {
 	tb.Helper()
-	r := NewReader(stream{src}, f.Split, Options{Limit: f.limit, Window: f.Window(), Gap: f.Gap})
+	within := func(data []byte, atEOF bool) (int, []byte, error) {
+		advance, frame, err := f.Split(data, atEOF)
+		if len(frame) > 0 && !partOf(data[:advance], frame) {
+			tb.Fatalf("the frame %x is no part of what was consumed", frame)
+		}
+		return advance, frame, err
+	}
+	r := NewReader(stream{src}, within, Options{Limit: f.limit, Window: f.Window(), Gap: f.Gap})
 	for {
 		before := r.Consumed()
 		frame, err := r.Next()

@@ -243,10 +243,13 @@ func (s *share) load(bytes, messages int, r message.Receipt) *load {
 	return l
 }
 
-// Settled implements message.Receipt. Room comes back with the last message.
-func (l *load) Settled(err error) {
-	l.receipt.Settled(err)
-	if l.left.Add(-1) == 0 {
+// Settled implements message.Receipt.
+func (l *load) Settled(err error) { l.SettledTimes(1, err) }
+
+// SettledTimes implements message.Counter. Room comes back with the last message.
+func (l *load) SettledTimes(n int, err error) {
+	message.Settle(l.receipt, n, err)
+	if l.left.Add(-int32(n)) == 0 { //nolint:gosec // no more than were counted
 		l.end()
 	}
 }

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
@@ -20,6 +21,25 @@ type batch struct {
 	faulted  time.Time // the first time
 	entry    *entry    // where it is on disk, nil for nowhere
 	safe     bool      // it is on disk: its receipts are settled
+}
+
+const (
+	// batchRoom holds a batch of the default size with its last message, if that is none
+	// of the large.
+	batchRoom = 64 << 10
+	// memberRoom is more than what most messages are longer than their body.
+	memberRoom = 512
+)
+
+// room makes room for a message. Append by itself would grow beyond what a batch needs,
+// for each of a hundred of them.
+func (b *batch) room(body int) {
+	need := len(b.bytes) + body + memberRoom
+	if need <= cap(b.bytes) || need > batchRoom {
+		return
+	}
+	size := 1 << bits.Len(uint(need-1)) //nolint:gosec // not negative
+	b.bytes = append(make([]byte, 0, size), b.bytes...)
 }
 
 // add takes what was appended to bytes as the next member.
@@ -60,14 +80,20 @@ func (b *batch) copyMembers() [][]byte {
 	return whole.appendMembers(make([][]byte, 0, b.len()))
 }
 
-// settle tells every receipt what became of its message.
+// settle tells every receipt what became of its message; those of one outcome stand
+// together.
 func (b *batch) settle(err error) {
-	for i, r := range b.receipts {
-		if r != nil {
-			r.Settled(err)
+	for from := 0; from < len(b.receipts); {
+		r, to := b.receipts[from], from+1
+		for to < len(b.receipts) && b.receipts[to] == r {
+			to++
 		}
-		b.receipts[i] = nil
+		if r != nil {
+			message.Settle(r, to-from, err)
+		}
+		from = to
 	}
+	clear(b.receipts)
 }
 
 // splitAt moves the members from the given one on into other, which is empty.

@@ -192,7 +192,7 @@ func TestBatchIsDataSectionsOfWholeMessages(t *testing.T) {
 	}
 	b := mustNext(t, u)
 	defer u.accepted(b)
-	wire := b.transfer()
+	wire := u.transfer(b)
 	if wire.Format != 0x80013700 || wire.Properties != nil || wire.ApplicationProperties != nil {
 		t.Errorf("the transfer is %+v", wire)
 	}

@@ -12,7 +12,7 @@ func (u *Uplink) Pass() bool {
 	if f == nil {
 		return false
 	}
-	f.transfer()
+	u.transfer(f)
 	u.accepted(f)
 	return true
 }

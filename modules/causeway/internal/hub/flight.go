@@ -20,8 +20,6 @@ type flight struct {
 	bytes   int
 	sent    time.Time
 
-	wire    amqp.Message
-	members [][]byte
 	receipt amqp.SendReceipt
 }
 
@@ -33,15 +31,18 @@ func (f *flight) len() (messages int) {
 	return messages
 }
 
+// alone tells that it carries a batch that nothing else may travel with.
+func (f *flight) alone() bool { return len(f.batches) == 1 && f.batches[0].alone }
+
 // transfer returns the message to send; it stays valid while nothing of the flight is
-// changed.
-func (f *flight) transfer() *amqp.Message {
-	f.members = f.members[:0]
+// changed, until the next one. No two leave at once, so one memory does for all.
+func (u *Uplink) transfer(f *flight) *amqp.Message {
+	u.members = u.members[:0]
 	for _, b := range f.batches {
-		f.members = b.appendMembers(f.members)
+		u.members = b.appendMembers(u.members)
 	}
-	f.wire = amqp.Message{Format: batchFormat, Data: f.members}
-	return &f.wire
+	u.wire = amqp.Message{Format: batchFormat, Data: u.members}
+	return &u.wire
 }
 
 // next returns what may be sent now, noted as flying, or nil and for how long there is
@@ -126,9 +127,10 @@ func (u *Uplink) worth() int {
 
 // gather takes a transfer from the candidates, each lane in its turn: a batch's worth.
 // When there are windows for all of them, the first lane may fill its transfer further, since it
-// has only this one.
+// has only this one. What does not fit any more is passed over, and is the first next time.
 func (u *Uplink) gather(candidates laneSet) *flight {
-	f := u.takeFlight()
+	const nearly = 16 // what is left of a batch's worth is not worth looking for
+	f, passed := u.takeFlight(), -1
 	most := u.opts.BatchBytes
 	if bits.OnesCount64(uint64(candidates)) <= u.opts.Window-len(u.flying) {
 		most = max(most, min(stretch*most, transferLimit))
@@ -137,22 +139,32 @@ func (u *Uplink) gather(candidates laneSet) *flight {
 		if f.lanes != 0 {
 			most = u.opts.BatchBytes
 		}
-		for b := u.lanes[n].first(&u.disk); b != nil; b = u.lanes[n].first(&u.disk) {
-			if f.bytes > 0 && (b.alone || f.bytes+len(b.bytes) > most) {
-				u.turn = n
-				return f
-			}
-			u.occupy(n)
-			u.pop(n, b)
-			f.batches, f.bytes = append(f.batches, b), f.bytes+len(b.bytes)
-			f.lanes |= 1 << n
-			u.turn = (n + 1) % lanes
-			if b.alone {
-				return f
-			}
+		if f.bytes > most-most/nearly || f.alone() {
+			break
+		}
+		if !u.board(f, n, most) && passed < 0 {
+			passed = n
 		}
 	}
+	if passed >= 0 {
+		u.turn = passed
+	}
 	return f
+}
+
+// board takes what fits of a lane; false when something is left that does not.
+func (u *Uplink) board(f *flight, n, most int) bool {
+	for b := u.lanes[n].first(&u.disk); b != nil && !f.alone(); b = u.lanes[n].first(&u.disk) {
+		if f.bytes > 0 && (b.alone || f.bytes+len(b.bytes) > most) {
+			return false
+		}
+		u.occupy(n)
+		u.pop(n, b)
+		f.batches, f.bytes = append(f.batches, b), f.bytes+len(b.bytes)
+		f.lanes |= 1 << n
+		u.turn = (n + 1) % lanes
+	}
+	return true
 }
 
 // landed takes a flight out of the air, wherever in it it is: dispositions come in
@@ -271,8 +283,7 @@ func (u *Uplink) takeFlight() *flight {
 
 func (u *Uplink) putFlight(f *flight) {
 	clear(f.batches)
-	clear(f.members)
-	*f = flight{batches: f.batches[:0], members: f.members[:0]}
+	*f = flight{batches: f.batches[:0]}
 	if len(u.freeFlights) < u.opts.Window {
 		u.freeFlights = append(u.freeFlights, f)
 	}

@@ -173,9 +173,10 @@ func (l *mqttLink) publish(ctx context.Context, f *flight) error {
 // uplink and the disk know.
 func (l *mqttLink) publications(f *flight) ([]*packets.PublishPacket, error) {
 	list := make([]*packets.PublishPacket, 0, f.len())
+	var members [][]byte
 	for _, b := range f.batches {
-		f.members = b.appendMembers(f.members[:0])
-		for _, encoded := range f.members {
+		members = b.appendMembers(members[:0])
+		for _, encoded := range members {
 			m, err := readMessage(encoded)
 			if err != nil {
 				return nil, fmt.Errorf("publish: %w", err)

@@ -58,7 +58,7 @@ func (t *eventLink) send(ctx context.Context, landing chan<- *flight) error {
 			}
 			continue
 		}
-		receipt, err := t.events.SendWithReceipt(ctx, f.transfer(), nil)
+		receipt, err := t.events.SendWithReceipt(ctx, u.transfer(f), nil)
 		if err != nil {
 			return fmt.Errorf("send batch: %w", err)
 		}

@@ -266,7 +266,7 @@ func (m *spillModel) bodies(t *rapid.T, members [][]byte) (list []told) {
 
 // store is what the hub does with a transfer that arrived.
 func (m *spillModel) store(t *rapid.T, f *flight) {
-	for _, n := range m.bodies(t, f.transfer().Data) {
+	for _, n := range m.bodies(t, m.u.transfer(f).Data) {
 		m.cloud[n.device] = append(m.cloud[n.device], n.seq)
 	}
 }
@@ -309,7 +309,7 @@ func (m *spillModel) RefuseForGood(t *rapid.T) {
 	}
 	f := m.flying[i]
 	m.flying = slices.Delete(m.flying, i, i+1)
-	m.gone[m.bodies(t, f.transfer().Data)[0].key()] = true
+	m.gone[m.bodies(t, m.u.transfer(f).Data)[0].key()] = true
 	m.u.refused(f, message.ErrRefused)
 }
 

@@ -57,7 +57,7 @@ func hubLoops(ctx context.Context, u *Uplink) {
 		case n%97 == 0 && f.len() > 1:
 			u.isolate(f)
 		default:
-			f.transfer()
+			u.transfer(f)
 			spend(30 * time.Microsecond) // the hub's time, in which the disk is written
 			u.accepted(f)
 		}

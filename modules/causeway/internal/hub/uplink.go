@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/Azure/go-amqp"
+
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
@@ -109,6 +111,10 @@ type Uplink struct {
 	free        []*batch
 	freeFlights []*flight
 
+	// Of the sending loop, without the lock: the transfer that leaves.
+	wire    amqp.Message
+	members [][]byte
+
 	wake chan struct{} // cap 1: something changed for the sending loop
 }
 
@@ -194,6 +200,7 @@ func (u *Uplink) join(m *message.Message, r message.Receipt) bool {
 		b.lane, b.began = number, time.Now()
 	}
 	before := len(b.bytes)
+	b.room(len(m.Body))
 	b.bytes = u.encoder.appendMessage(b.bytes, m, hash)
 	b.add(r)
 	size := len(b.bytes) - before

@@ -125,8 +125,8 @@ func (m *uplinkModel) Next(t *rapid.T) {
 			numbers = append(numbers, r.(*noted).number)
 		}
 	}
-	if len(f.transfer().Data) != len(numbers) || f.len() != len(numbers) {
-		t.Fatalf("%d members on the wire, %d receipts", len(f.wire.Data), len(numbers))
+	if len(m.u.transfer(f).Data) != len(numbers) || f.len() != len(numbers) {
+		t.Fatalf("%d members on the wire, %d receipts", len(m.u.transfer(f).Data), len(numbers))
 	}
 	// Of each device the oldest that are not on the wire leave first, whatever came back
 	// before.

@@ -56,7 +56,7 @@ func mustSendOf(tb testing.TB, u *Uplink, device, body string) {
 // bodiesOf reads what a transfer carries.
 func bodiesOf(tb testing.TB, f *flight) (bodies []string) {
 	tb.Helper()
-	for _, member := range f.transfer().Data {
+	for _, member := range new(Uplink).transfer(f).Data {
 		m, err := readMessage(member)
 		if err != nil {
 			tb.Fatal(err)
@@ -371,7 +371,7 @@ func throughUplink(tb testing.TB, u *Uplink, m *message.Message, r message.Recei
 			if b == nil {
 				break
 			}
-			b.transfer()
+			u.transfer(b)
 			u.accepted(b)
 		}
 	}

@@ -93,9 +93,27 @@ func appendUint36(dst []byte, v uint64) []byte {
 
 // Receipt hears what became of a message that was taken. Settled is called
 // exactly once for each message, with nil when the message is durable, or with
-// the reason for which it was refused for good. It must not block.
+// the reason for which it was refused for good. It must not block. Receipts are compared:
+// no type of them holds what cannot be.
 type Receipt interface {
 	Settled(err error)
+}
+
+// Counter is the add-on of a receipt that hears of several of its messages at once.
+type Counter interface {
+	// SettledTimes is like so many calls of Settled, with n of at least 1.
+	SettledTimes(n int, err error)
+}
+
+// Settle settles n messages of a receipt.
+func Settle(r Receipt, n int, err error) {
+	if c, ok := r.(Counter); ok {
+		c.SettledTimes(n, err)
+		return
+	}
+	for range n {
+		r.Settled(err)
+	}
 }
 
 // What becomes of a message that is not taken, or not kept. The uplink wraps them

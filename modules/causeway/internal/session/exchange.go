@@ -110,9 +110,15 @@ func (a *acknowledgements) none() bool {
 }
 
 // Settled implements message.Receipt for one message of the exchange.
-func (e *exchange) Settled(err error) {
+func (e *exchange) Settled(err error) { e.SettledTimes(1, err) }
+
+// SettledTimes implements message.Counter. What was not taken because the link or the gateway
+// ends is not lost: the device was not told that it is safe.
+func (e *exchange) SettledTimes(n int, err error) {
 	a := e.acks
-	a.report(err)
+	if !stopped(err) || errors.Is(err, message.ErrRefused) {
+		a.SettledTimes(n, err)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	// One message that may still be stored later makes the whole silent: a refusal
@@ -120,13 +126,23 @@ func (e *exchange) Settled(err error) {
 	if err != nil && (e.failure == nil || errors.Is(e.failure, message.ErrRefused)) {
 		e.failure = err
 	}
-	if e.left--; e.left == 0 {
+	if e.left -= n; e.left == 0 {
 		a.release()
 	}
 }
 
 // Settled implements message.Receipt for a message without an acknowledgement.
 func (a *acknowledgements) Settled(err error) { a.report(err) }
+
+// SettledTimes implements message.Counter.
+func (a *acknowledgements) SettledTimes(n int, err error) {
+	if err == nil {
+		return
+	}
+	for range n {
+		a.report(err)
+	}
+}
 
 // report tells of a refusal that the uplink brings, once.
 func (a *acknowledgements) report(err error) {
@@ -139,6 +155,8 @@ func (a *acknowledgements) report(err error) {
 	f := Fault{Kind: FaultRefused, Link: a.link, Err: err}
 	if r, ok := errors.AsType[*message.Refused](err); ok {
 		f.Device, f.Message = r.Message.Device, r.Message
+	} else if stopped(err) { // an uplink of several took others of those that were handed over
+		f.Kind = FaultDropped
 	}
 	a.profile.Observer.Fault(f)
 }

@@ -76,10 +76,11 @@ func TestExchangesKeepTheirOrderWhateverIsSettledFirst(t *testing.T) {
 				}
 				w := rapid.SampledFrom(open).Draw(t, "which")
 				err := rapid.SampledFrom([]error{nil, nil, errTooLarge, message.ErrClosed}).Draw(t, "how")
-				if w.left--; err != nil {
+				n := rapid.IntRange(1, w.left).Draw(t, "how many")
+				if w.left -= n; err != nil {
 					w.failures = append(w.failures, err)
 				}
-				w.exchange.Settled(err)
+				w.exchange.SettledTimes(n, err)
 				release()
 			},
 			"": func(t *rapid.T) {

@@ -19,7 +19,8 @@ type lane struct {
 	out     codec.Outcome
 	msgs    []message.Message
 	wrapped []byte
-	hasty   bool // nothing may wait: a datagram, a command, a tick
+	lasts   []byte // the frame, where it stays as it is until the next read; nil otherwise
+	hasty   bool   // nothing may wait: a datagram, a command, a tick
 }
 
 // speaking is the device that was bound last, to skip the lookup.
@@ -39,7 +40,7 @@ func (s *Session) takeLane(speaks *speaking, hasty bool) *lane {
 }
 
 func (s *Session) giveLane(l *lane) {
-	l.session, l.speaks = nil, nil
+	l.session, l.speaks, l.lasts = nil, nil, nil
 	l.out.Reset()
 	for i := range l.out.Messages[:cap(l.out.Messages)] {
 		l.out.Messages[:cap(l.out.Messages)][i].Body = nil // it may be a part of the link's buffer
@@ -116,7 +117,10 @@ func (l *lane) deliver(ctx context.Context, at time.Time) error {
 		out.Ack, out.Nak = nil, nil
 	}
 	if len(out.Ack) == 0 && len(out.Nak) == 0 {
-		return l.hand(ctx, &s.acks, at)
+		return l.gather(ctx, at)
+	}
+	if err := l.flush(ctx); err != nil {
+		return err
 	}
 	if err := s.acks.room(ctx, l.hasty); errors.Is(err, ErrOwed) {
 		s.fault(FaultDropped, err)
@@ -133,11 +137,18 @@ func (l *lane) deliver(ctx context.Context, at time.Time) error {
 	return err
 }
 
-// hand gives the messages to the uplink, all or none. An error says that nothing
-// can be handed over any more.
-func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) (err error) {
-	s, out := l.session, &l.out
-	l.msgs = l.msgs[:0]
+// hand gives the messages of an outcome to the uplink, all or none.
+func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) error {
+	if err := l.put(receipt, at); err != nil {
+		l.msgs = l.msgs[:0]
+		return err
+	}
+	return l.send(ctx, receipt)
+}
+
+// put puts the messages of the outcome behind those in l.msgs.
+func (l *lane) put(receipt message.Receipt, at time.Time) error {
+	out := &l.out
 	for i := range out.Messages {
 		m := &out.Messages[i]
 		if !l.add(m, receipt, at, 0) {
@@ -147,24 +158,33 @@ func (l *lane) hand(ctx context.Context, receipt message.Receipt, at time.Time) 
 			return err
 		}
 	}
+	return nil
+}
+
+// send gives l.msgs to the uplink, all or none. An error says that nothing can be handed
+// over any more.
+func (l *lane) send(ctx context.Context, receipt message.Receipt) (err error) {
 	if len(l.msgs) == 0 {
 		return nil
 	}
+	s := l.session
 	if l.hasty {
 		err = s.profile.Uplink.TrySend(l.msgs, receipt)
 	} else {
 		err = s.profile.Uplink.Send(ctx, l.msgs, receipt)
 	}
+	sent := l.msgs
+	l.msgs = l.msgs[:0]
 	if err == nil {
 		s.present.Store(true)
 		if l == s.main {
-			s.tally.messages += len(l.msgs)
+			s.tally.messages += len(sent)
 		} else {
-			s.profile.Observer.Sent(len(l.msgs))
+			s.profile.Observer.Sent(len(sent))
 		}
 		return nil
 	}
-	l.lost(receipt, err)
+	l.lost(len(sent), receipt, err)
 	if stopped(err) {
 		return &ending{reason: "gateway-stopped"}
 	}
@@ -207,11 +227,11 @@ func (l *lane) exchange(at time.Time) (e *exchange, err error) {
 
 // lost reports and settles what the uplink did not take. At the end of the link or
 // the gateway nothing is lost that the device was not told of.
-func (l *lane) lost(r message.Receipt, err error) {
+func (l *lane) lost(messages int, r message.Receipt, err error) {
 	if _, acknowledged := r.(*exchange); !acknowledged || !stopped(err) {
 		l.session.fault(FaultDropped, err)
 	}
-	for range l.msgs {
+	for range messages {
 		r.Settled(&handled{err})
 	}
 }

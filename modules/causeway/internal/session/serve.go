@@ -105,13 +105,19 @@ func (s *Session) settle(ctx context.Context) {
 
 // readFrames takes frames until the stream ends (nil) or must be ended, or the device is
 // silent.
-func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
-	split, opts := s.cutting()
+func (s *Session) readFrames(ctx, draining context.Context, link Stream) (err error) {
+	split, lasts, opts := s.cutting()
+	opts.Spent = func() error { return s.main.flush(ctx) }
 	gate := &loginGate{Source: link, session: s}
 	r := frame.NewReader(gate, split, opts)
 	wake := func() { _ = r.SetReadDeadline(time.Unix(1, 0)) } // fails only on a closed link, which needs no waking
 	defer context.AfterFunc(draining, wake)()
 	defer s.count()
+	defer func() { // what came before the end
+		if failed := s.main.flush(ctx); err == nil {
+			err = failed
+		}
+	}()
 	var deadline, now time.Time
 	arm := func(t time.Time) {
 		deadline = t
@@ -149,6 +155,10 @@ func (s *Session) readFrames(ctx, draining context.Context, link Stream) error {
 		}
 		if r.Received() > received { // frames of one read have come at one time
 			now = time.Now()
+			s.last.Store(now.UnixNano())
+		}
+		if s.main.lasts = nil; lasts {
+			s.main.lasts = b
 		}
 		if err := s.take(ctx, b, now); err != nil {
 			return err
@@ -166,17 +176,18 @@ func malformed(err error) bool {
 	return errors.Is(err, frame.ErrMalformed) || errors.Is(err, codec.ErrMalformed)
 }
 
-// cutting is the framing of the listener, else the codec's own, else lines.
-func (s *Session) cutting() (bufio.SplitFunc, frame.Options) {
-	opts := frame.Options{Limit: s.profile.FrameBytes, Rest: true}
+// cutting is the framing of the listener, else the codec's own, else lines. Frames last until
+// the next read but for the codec's, which may be in memory of its own.
+func (s *Session) cutting() (split bufio.SplitFunc, lasts bool, opts frame.Options) {
+	opts = frame.Options{Limit: s.profile.FrameBytes, Rest: true}
 	if f := s.profile.Framing; f != nil {
 		opts.Window, opts.Gap = f.Window(), f.Gap
-		return f.Split, opts
+		return f.Split, true, opts
 	}
 	if s.engaged.Load().framer != nil {
-		return s.split, opts
+		return s.split, false, opts
 	}
-	return wholeLines, opts
+	return wholeLines, true, opts
 }
 
 // wholeLines is bufio.ScanLines, but what is left of a line when the stream ends
@@ -187,6 +198,9 @@ func wholeLines(data []byte, _ bool) (advance int, line []byte, err error) {
 
 // readEnd turns what ended the reading into what becomes of the link.
 func (s *Session) readEnd(err error, r *frame.Reader) error {
+	if end, ok := errors.AsType[*ending](err); ok { // nothing can be handed over any more
+		return end
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -242,6 +256,7 @@ func (s *Session) Datagram(b []byte, at time.Time) {
 		s.giveLane(s.main)
 		s.main = nil
 	}()
+	s.last.Store(at.UnixNano())
 	s.renew()
 	framing := s.profile.Framing
 	if framing == nil || framing.Kind() == "datagram" {

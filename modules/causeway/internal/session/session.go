@@ -81,6 +81,7 @@ func (s *Session) count() {
 	t := s.tally
 	s.tally = tally{}
 	if t.frames > 0 {
+		s.frames.Add(uint64(t.frames)) //nolint:gosec // a count
 		s.profile.Observer.Received(t.frames, t.bytes)
 	}
 	if t.messages > 0 {
@@ -127,8 +128,6 @@ func (s *Session) split(data []byte, atEOF bool) (advance int, b []byte, err err
 
 // take processes one frame. It returns an error when the link has to be closed.
 func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
-	s.last.Store(at.UnixNano())
-	s.frames.Add(1)
 	s.tally.frames++
 	s.tally.bytes += len(b)
 	s.pending.raw(b)
