@@ -43,6 +43,7 @@ var directions = []struct {
 	{rooms + "/transform", leaves},
 	{rooms + "/spool", leaves},
 	{rooms + "/state", nil},
+	{rooms + "/authenticate", []string{causeway + "/codec", rooms + "/state"}},
 	{rooms + "/deadletter", append(leaves[:2:2], rooms+"/state")},
 	{rooms + "/config", leaves},
 	{rooms + "/observe", leaves},
