@@ -61,6 +61,9 @@ func (d Decision) String() string {
 	}
 }
 
+// MarshalText implements encoding.TextMarshaler.
+func (d Decision) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // Verdict is a decision and what belongs to it.
 type Verdict struct {
 	Decision Decision

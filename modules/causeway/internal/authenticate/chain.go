@@ -66,7 +66,7 @@ func (c *Chain) Authenticate(ctx context.Context, r Request) Verdict {
 		case v.Decision == Allow && !v.Expires.IsZero() && !v.Expires.After(c.with.Now()):
 			return Verdict{Decision: Deny, By: link.Name, Reason: "expired", Expires: v.Expires}
 		case v.Decision == Allow || v.Decision == Deny:
-			v.By, v.Reason = link.Name, shown(v.Reason, r.Secret)
+			v.By, v.Reason = link.Name, oneLine(v.Reason)
 			return v
 		}
 	}

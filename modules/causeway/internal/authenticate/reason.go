@@ -18,12 +18,17 @@ const (
 	withheld = "reason withheld, it shows the secret"
 )
 
-// shown returns a reason that may be logged: one line, bounded, and without the
-// secret in any of the forms that a service may send back.
+// shown returns a reason of others that may be logged: without the secret in any of the
+// forms that a service may send back.
 func shown(reason, secret string) string {
 	if shows(reason, secret) {
 		return withheld
 	}
+	return oneLine(reason)
+}
+
+// oneLine returns a reason as one bounded line of printable text.
+func oneLine(reason string) string {
 	reason = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return ' '
