@@ -127,6 +127,8 @@ var owners = []struct{ library, owner string }{
 	{"github.com/bufbuild/protocompile", rooms + "/plugin/exproto/exprotov1"}, // its test
 	{"github.com/bufbuild/protocompile", causeway + "/kits/rpc/codecv1"},
 	{"github.com/hamba/avro", rooms + "/transform"},
+	{"github.com/golang-jwt/jwt", rooms + "/authenticate"},
+	{"github.com/sony/gobreaker", rooms + "/authenticate"},
 	{"github.com/pires/go-proxyproto", rooms + "/listen"},
 	{"github.com/hashicorp/raft-wal", rooms + "/spool"},
 	{"go.etcd.io/bbolt", rooms + "/state"},
