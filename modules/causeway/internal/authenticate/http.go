@@ -60,8 +60,9 @@ func newHTTP(settings json.RawMessage, deps Deps) (Authenticator, error) {
 	s.allowed, _ = lru.New[digest, kept](spec.Cache.Entries) // fails for sizes below 1 only
 	s.others, _ = lru.New[digest, kept](spec.Cache.Entries)
 	s.breaker = gobreaker.NewCircuitBreaker[Verdict](gobreaker.Settings{
-		Timeout:     time.Duration(spec.Breaker.OpenSeconds) * time.Second,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= uint32(spec.Breaker.Failures) },
+		Timeout:      time.Duration(spec.Breaker.OpenSeconds) * time.Second,
+		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= uint32(spec.Breaker.Failures) },
+		IsSuccessful: func(err error) bool { return err == nil || itself(err) },
 		// A device that hung up says nothing about the service.
 		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 	})
@@ -161,6 +162,19 @@ func (s *service) ask(ctx context.Context, r Request) (Verdict, error) {
 	return judge(response.StatusCode, response.Header.Get("Content-Type"), body, r.Secret)
 }
 
+// statusError is the status of an answer that is no verdict.
+type statusError int
+
+// Error implements error.
+func (s statusError) Error() string { return fmt.Sprintf("answer has status %d", int(s)) }
+
+// itself tells of an error that is about this request, and says nothing against the
+// service: whoever finds an id that it cannot take would keep all others out.
+func itself(err error) bool {
+	s, ok := errors.AsType[statusError](err)
+	return ok && s >= 400 && s < 500 && s != http.StatusRequestTimeout && s != http.StatusTooManyRequests
+}
+
 // answer is the optional body of a service's answer; it may have other members.
 type answer struct {
 	Result    string    `json:"result"`
@@ -179,7 +193,7 @@ func judge(status int, contentType string, body []byte, secret string) (Verdict,
 		v.Decision = Deny
 	case status == http.StatusNotFound:
 	default:
-		return Verdict{}, fmt.Errorf("answer has status %d", status)
+		return Verdict{}, statusError(status)
 	}
 	v.Reason = fmt.Sprintf("status %d", status)
 	media, _, err := mime.ParseMediaType(contentType)

@@ -240,6 +240,23 @@ func TestAServiceThatFailsIsSparedAndTriedAgain(t *testing.T) {
 	}
 }
 
+func TestAnIDThatTheServiceCannotTakeKeepsNoOtherOut(t *testing.T) {
+	w := served(t, func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("d") == "odd" {
+			rw.WriteHeader(http.StatusUnprocessableEntity)
+		}
+	})
+	a := made(t, "http", w.settings("/?d={device}", `,"breaker":{"failures":1}`), deps())
+	for range 3 {
+		if v, err := a.Authenticate(t.Context(), Request{Device: "odd"}); err == nil || v.Decision != Next {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+	if v, err := a.Authenticate(t.Context(), Request{Device: "even"}); err != nil || v.Decision != Allow {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
 func TestADeviceThatHangsUpDoesNotSpeakAgainstTheService(t *testing.T) {
 	hold := make(chan struct{})
 	var once sync.Once
