@@ -9,8 +9,12 @@ import (
 )
 
 const (
-	// guardEntries bounds each of a guard's tables, some 250 bytes an entry.
-	guardEntries = 65536
+	// guardEntries bounds each of a guard's tables: together some 26 MiB when somebody
+	// fills them with the longest ids.
+	guardEntries = 16384
+	// goodEntries is how many times as many pairs are remembered that succeeded: these
+	// are real devices, and mobile ones have many addresses.
+	goodEntries = 2
 	// maxCooling bounds what Cooling lists.
 	maxCooling = 1000
 )
@@ -28,7 +32,7 @@ type GuardOptions struct {
 	// within 10 minutes are 30 seconds, which grows to 10 minutes and not more: its real
 	// owner may be at a new address.
 	Device CoolDown
-	// Entries bounds each table. Zero is 65,536.
+	// Entries bounds each table. Zero is 16,384.
 	Entries int
 	// Store keeps the bans of methods; nil for none.
 	Store BanStore
@@ -93,7 +97,7 @@ func NewGuard(o GuardOptions, kept []Ban) *Guard {
 		addresses: newWatch[netip.Addr](o.Address, o.Entries),
 		devices:   newWatch[string](o.Device, o.Entries),
 	}
-	g.good, _ = simplelru.NewLRU[pair, struct{}](o.Entries, nil) // fails for sizes below 1 only
+	g.good, _ = simplelru.NewLRU[pair, struct{}](goodEntries*o.Entries, nil) // fails for sizes below 1 only
 	for _, b := range kept {
 		if b.check() == nil { // one that is over too: it is swept with its place in the store
 			b.Origin = FromMethod

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/causeway-iot/causeway/modules/causeway/internal/state"
 )
 
 // hands is a clock that a test moves.
@@ -306,6 +308,21 @@ func TestTheBansOfMethodsSurviveARestart(t *testing.T) {
 		t.Error("a ban that is not kept was taken")
 	}
 	enters(t, again, "192.0.2.1", "unsaved", true)
+}
+
+func TestABanThatIsDamagedIsToldOfAndTheOthersKept(t *testing.T) {
+	f := opened(t, t.TempDir())
+	store := StateBans{File: f}
+	if err := store.Save(Ban{Device: "d"}); err != nil {
+		t.Fatal(err)
+	}
+	err := f.Update(banBucket, func(b *state.Bucket) error { return b.Put([]byte("dx"), []byte("no JSON")) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := store.Load(); !errors.Is(err, state.ErrDamaged) || len(kept) != 1 {
+		t.Errorf("%v, %v", kept, err)
+	}
 }
 
 func TestBansAreBounded(t *testing.T) {
