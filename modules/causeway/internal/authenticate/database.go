@@ -249,7 +249,8 @@ type DatabaseSpec struct{}
 
 // Authenticate implements Authenticator. A device that the database does not have is the
 // next one's. A record that cannot be read is an error, not an unknown device: it may
-// say that the device is disabled.
+// say that the device is disabled. How long the answer takes tells which ids are known:
+// they are no secrets, and a hash for each unknown one would be a way to keep all busy.
 func (d *Database) Authenticate(ctx context.Context, r Request) (Verdict, error) {
 	stored, err := d.get(r.Device)
 	if errors.Is(err, ErrNoDevice) {

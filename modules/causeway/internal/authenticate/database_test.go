@@ -248,6 +248,21 @@ func TestAnImportWithAFaultChangesNothingAndNamesTheLine(t *testing.T) {
 	}
 }
 
+// endless reads as blank lines without end.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) {
+	copy(b, strings.Repeat("       \n", len(b)/8+1))
+	return len(b), nil
+}
+
+func TestAnImportWithoutEndIsGivenUp(t *testing.T) {
+	in, err := database(t, t.TempDir(), 0).Import(endless{})
+	if !errors.Is(err, ErrImport) || in != (Imported{}) {
+		t.Errorf("%v, %v", in, err)
+	}
+}
+
 func TestARecordThatCannotBeReadIsNoUnknownDevice(t *testing.T) {
 	dir := t.TempDir()
 	db := database(t, dir, 0)

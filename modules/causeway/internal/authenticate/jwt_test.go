@@ -156,6 +156,33 @@ func TestATokenIsItsDevices(t *testing.T) {
 	}
 }
 
+func TestAPublicKeyComesInOneOfThreeForms(t *testing.T) {
+	k := keys()
+	block := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	private, _ := x509.MarshalPKCS8PrivateKey(k.ed)
+	small, _ := x509.MarshalPKIXPublicKey(k.small.Public())
+	c := clientCertificate(t, "issuer", noon, noon.Add(time.Hour))
+	for _, p := range []struct {
+		name, text string
+		usable     int
+	}{
+		{"PKIX", publicText(t, k.p384.Public()), 1},
+		{"PKCS #1", block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&k.rsa.PublicKey)), 6},
+		{"a certificate", block("CERTIFICATE", c.Raw), 1},
+		{"a private key", block("PRIVATE KEY", private), 0},
+		{"a small key", block("PUBLIC KEY", small), 0},
+		{"another key under the name", block("RSA PUBLIC KEY", small), 0},
+		{"no certificate", block("CERTIFICATE", small), 0},
+		{"no key", block("PUBLIC KEY", c.Raw), 0},
+	} {
+		if got := verifies(publicPEM([]byte(p.text))); len(got) != p.usable {
+			t.Errorf("%s: %v", p.name, got)
+		}
+	}
+}
+
 // set writes keys as a JWKS.
 func set(list ...map[string]any) string {
 	text, _ := json.Marshal(map[string]any{"keys": list})

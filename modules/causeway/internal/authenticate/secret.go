@@ -15,7 +15,8 @@ const maxSecrets = 1000
 // SecretSpec is the settings of the kind secret: a few devices with their secrets, or
 // listeners with one that all of their devices share.
 type SecretSpec struct {
-	// Devices and Listeners are credentials by name. A device's own goes first.
+	// Devices and Listeners are credentials by name. A device's own goes first. Whoever
+	// has a listener's can claim any other id on it.
 	Devices   map[string]credential `json:"devices"`
 	Listeners map[string]credential `json:"listeners"`
 }

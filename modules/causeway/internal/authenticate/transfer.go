@@ -11,8 +11,13 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 )
 
-// maxLine bounds one line of an import: a record with all its fields at their longest.
-const maxLine = 8 << 10
+const (
+	// maxLine bounds one line of an import: a record with all its fields at their longest.
+	maxLine = 8 << 10
+	// maxImport bounds all of it, which is held in memory: 100,000 records of 300 bytes,
+	// which is twice what they usually have.
+	maxImport = 32 << 20
+)
 
 // ErrImport says that the lines of an import cannot be read.
 var ErrImport = errors.New("bad import")
@@ -29,9 +34,12 @@ func (d *Database) Import(from io.Reader) (Imported, error) {
 	lines.Buffer(make([]byte, 0, 4<<10), maxLine)
 	var list []record
 	seen := make(map[string]int)
-	number := 0
+	number, size := 0, 0
 	for lines.Scan() {
 		number++
+		if size += len(lines.Bytes()) + 1; size > maxImport {
+			return Imported{}, fmt.Errorf("import devices: %w: more than %d bytes", ErrImport, maxImport)
+		}
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
