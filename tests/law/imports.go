@@ -129,6 +129,7 @@ var owners = []struct{ library, owner string }{
 	{"github.com/hamba/avro", rooms + "/transform"},
 	{"github.com/golang-jwt/jwt", rooms + "/authenticate"},
 	{"github.com/sony/gobreaker", rooms + "/authenticate"},
+	{"github.com/sony/gobreaker", rooms + "/identity"},
 	{"github.com/pires/go-proxyproto", rooms + "/listen"},
 	{"github.com/hashicorp/raft-wal", rooms + "/spool"},
 	{"go.etcd.io/bbolt", rooms + "/state"},
