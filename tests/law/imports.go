@@ -44,6 +44,7 @@ var directions = []struct {
 	{rooms + "/transform", leaves},
 	{rooms + "/spool", leaves},
 	{rooms + "/state", nil},
+	{rooms + "/authenticate", []string{causeway + "/codec", rooms + "/state"}},
 	{rooms + "/deadletter", append(leaves[:2:2], rooms+"/state")},
 	{rooms + "/lifecycle", leaves[1:]},
 	{rooms + "/config", leaves},
@@ -128,6 +129,9 @@ var owners = []struct{ library, owner string }{
 	{"github.com/bufbuild/protocompile", rooms + "/plugin/exproto/exprotov1"}, // its test
 	{"github.com/bufbuild/protocompile", causeway + "/kits/rpc/codecv1"},
 	{"github.com/hamba/avro", rooms + "/transform"},
+	{"github.com/golang-jwt/jwt", rooms + "/authenticate"},
+	{"github.com/sony/gobreaker", rooms + "/authenticate"},
+	{"github.com/sony/gobreaker", rooms + "/identity"},
 	{"github.com/pires/go-proxyproto", rooms + "/listen"},
 	{"github.com/hashicorp/raft-wal", rooms + "/spool"},
 	{"go.etcd.io/bbolt", rooms + "/state"},
