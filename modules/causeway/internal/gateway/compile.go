@@ -148,7 +148,13 @@ func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Liste
 	d.profile = g.profile(name, l, c, framing)
 	d.profile.Uplink = d.share
 	d.profile.Observer = d.observer
-	d.profile.Turned = g.events.of(name, l.Codec)
+	tell := g.events.of(name, l.Codec)
+	d.profile.Turned = func(t session.Turn) {
+		if t.Kind == session.TurnTakenOver {
+			d.observer.DuplicateLogins.Inc()
+		}
+		tell(t)
+	}
 	return d, faults
 }
 
@@ -211,7 +217,7 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 	case "none":
 		p.Ack = session.AckNone
 	}
-	p.Admit = g.identities.admission(l, g.admission(l))
+	p.Admission = session.AdmitFunc(g.identities.admission(l, g.admission(l)))
 	return p
 }
 
