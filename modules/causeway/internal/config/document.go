@@ -74,6 +74,11 @@ type Events struct {
 type Limits struct {
 	Connections    int `json:"connections"`
 	QueuedCommands int `json:"queuedCommands"`
+	// FailedLogins, within ten minutes, begin a cool-down of CoolDownSeconds.
+	FailedLogins           int `json:"failedLogins"`
+	FailedLoginsPerAddress int `json:"failedLoginsPerAddress"`
+	FailedLoginsPerDevice  int `json:"failedLoginsPerDevice"`
+	CoolDownSeconds        int `json:"coolDownSeconds"`
 }
 
 // Log is how the log is written.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -382,4 +383,23 @@ func TestAClaimIsPrintedWithoutItsSecret(t *testing.T) {
 	if text := c.String() + c.GoString(); strings.Contains(text, "hunter2") {
 		t.Error(text)
 	}
+}
+
+func TestWhoIsBanishedHasToGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, a := guarded(t, 0)
+		d, other := r.connect(t), r.connect(t)
+		d.say("login t-1 1-t\n")
+		other.say("from meter-1 a\nfrom meter-2 b\n")
+		if !r.Table.Banish("t-1", "banned") || !r.Table.Banish("meter-1", "banned") || r.Table.Banish("nobody", "banned") {
+			t.Error("the wrong one is there")
+		}
+		d.closedFor("banned")
+		other.closedFor("") // it speaks for others
+		other.say("from meter-1 c\nfrom meter-2 d\n")
+		a.questions(t, "t-1", "meter-1", "meter-2", "meter-1")
+		if n := r.Table.BanishAll(netip.MustParsePrefix("10.0.0.0/8"), "banned"); n != 0 {
+			t.Errorf("%d links of other addresses are closed", n)
+		}
+	})
 }
