@@ -37,7 +37,7 @@ var directions = []struct {
 	{rooms + "/plugin", leaves[:1]},
 	{causeway + "/kits", append(leaves[:1:1], causeway+"/kits")},
 	{rooms + "/frame", leaves},
-	{rooms + "/cli", append(leaves[:2:2], rooms+"/frame", rooms+"/identify")},
+	{rooms + "/cli", append(leaves[:2:2], rooms+"/frame", rooms+"/identify", rooms+"/authenticate", rooms+"/state")},
 	{rooms + "/identify", leaves},
 	{rooms + "/identity", leaves[:1]},
 	{rooms + "/route", leaves},
