@@ -190,6 +190,7 @@ func TestWhoNeverLogsInIsNobodyWhereAuthenticationIsAsked(t *testing.T) {
 	defer run(t, g)()
 	x := guardedDevices(t, g, "")
 	x.client("tcp").say("note a", "OK")
+	eventually(t, "it is sent", func() bool { return metric(t, g, "causeway_messages_total", `listener="tcp"`) == 1 })
 	x.desire(passwords, "")
 	c := x.client("tcp")
 	c.send("note a")
