@@ -110,13 +110,15 @@ func (s *Session) judged(c Claim, login bool, words answer, v Verdict) {
 	if !login {
 		return
 	}
-	defer st.wait(false) // when the device is in, and not before
+	defer st.wait(false)
 	switch v.Decision {
 	case Accept:
 		s.enter(c, v)
+		st.wait(false) // before the device hears of it, and goes on
 		s.tell(words.accept)
 	case Hold:
 		if s.hold(c, true, words.refuse) {
+			st.wait(false)
 			s.tell(words.accept)
 			return
 		}
@@ -137,16 +139,16 @@ func (s *Session) judged(c Claim, login bool, words answer, v Verdict) {
 // has logged in on the link it goes on: a datagram's address proves nothing.
 func (s *Session) turnAway(c Claim, refuse []byte, v Verdict) {
 	s.deny(c.Device, v)
-	s.tell(refuse)
 	s.report(Fault{Kind: FaultIdentity, Err: refused(c.Device, v)})
 	if s.identity.Load() == nil {
-		s.link.Close(string(FaultIdentity))
+		s.tell(refuse)
+		s.link.Close(string(FaultIdentity)) // at once: the device may try again as soon as it hears
 		return
 	}
 	st := s.stand()
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	delete(st.known, c.Device) // the next one may have the right secret
+	st.drop(c.Device) // the next one may have the right secret
+	st.wait(false)
+	s.tell(refuse)
 }
 
 // tell writes framed bytes.
@@ -251,8 +253,11 @@ func (l *lane) identify(id *codec.Identity) (on bool, err error) {
 		}
 	}
 	if s.link.Peer().Datagram() && s.vouched() {
-		s.turnAway(c, nil, v)
-		return false, l.write(id.Refuse)
+		words, err := l.words(id)
+		if err == nil {
+			s.turnAway(c, words.refuse, v)
+		}
+		return false, err
 	}
 	s.deny(c.Device, v)
 	if err := l.write(id.Refuse); err != nil {
