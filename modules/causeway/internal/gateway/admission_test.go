@@ -59,6 +59,17 @@ func (x *guardedGateway) desire(more, listener string) {
 	}
 }
 
+// desireListener applies a document with one listener, and further members.
+func (x *guardedGateway) desireListener(name, listener, more string) {
+	x.t.Helper()
+	x.version++
+	x.applyDesired(json.RawMessage(`{"listeners":{"`+name+`":`+listener+`},
+		"codecs":{"password":{"kind":"js","source":"file://`+x.script+`"}}`+more+`}`), x.version)
+	if x.status.Code != 200 {
+		x.t.Fatalf("document: %+v", x.status)
+	}
+}
+
 // call calls a method and decodes its answer.
 func (x *guardedGateway) call(name, payload string, status int) map[string]any {
 	x.t.Helper()

@@ -75,6 +75,9 @@ func (d *doors) Registered(after string, limit int, hashes bool) (any, error) {
 			break
 		}
 		line, err := d.line(list[i], hashes)
+		if errors.Is(err, authenticate.ErrNoDevice) { // removed meanwhile
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -29,7 +29,8 @@ func (l *lane) judge(c Claim, id *codec.Identity) Verdict {
 	if admission == nil {
 		return Verdict{Decision: Accept}
 	}
-	if st := s.standing.Load(); st != nil && (id == nil || s.link.Peer().Datagram()) {
+	kept := id == nil || s.link.Peer().Datagram() // a login on a stream is judged each time
+	if st := s.standing.Load(); st != nil && kept {
 		if v, ok := st.recall(c, time.Now()); ok {
 			return v
 		}
@@ -43,7 +44,9 @@ func (l *lane) judge(c Claim, id *codec.Identity) Verdict {
 		ctx, cancel := s.judging()
 		v = admission.Admit(ctx, c)
 		cancel()
-		s.stand().remember(c, v, time.Now())
+		if kept {
+			s.stand().remember(c, v, time.Now())
+		}
 	}
 	return v
 }
@@ -77,11 +80,11 @@ func (l *lane) judgeAside(c Claim, id *codec.Identity) Verdict {
 		return Verdict{Decision: Undecided, Reason: "too many devices on one link"}
 	}
 	if id != nil {
-		st.wait(true)
+		st.waiting.Store(true)
 	}
 	if err := s.profile.Admission.Start(c, func(v Verdict) { s.judged(c, id != nil, words, v) }); err != nil {
 		st.forget(c.Device)
-		st.wait(false)
+		st.waiting.Store(false)
 		return Verdict{Decision: Undecided, Reason: err.Error()}
 	}
 	return Verdict{Decision: pending}
@@ -110,23 +113,22 @@ func (s *Session) judged(c Claim, login bool, words answer, v Verdict) {
 	if !login {
 		return
 	}
-	defer st.wait(false)
+	defer st.waiting.Store(false)
 	switch v.Decision {
 	case Accept:
 		s.enter(c, v)
-		st.wait(false) // before the device hears of it, and goes on
+		st.waiting.Store(false) // before the device hears of it, and goes on
 		s.tell(words.accept)
 	case Hold:
 		if s.hold(c, true, words.refuse) {
-			st.wait(false)
+			st.waiting.Store(false)
 			s.tell(words.accept)
 			return
 		}
 		s.turnAway(c, words.refuse, v)
 	case Undecided:
-		st.forget(c.Device)
 		s.deny(c.Device, v)
-		s.report(Fault{Kind: FaultDropped, Err: undecided(c.Device, v)})
+		s.report(Fault{Kind: FaultIdentity, Err: undecided(c.Device, v)})
 		if s.identity.Load() == nil {
 			s.link.Close("login-undecided")
 		}
@@ -147,7 +149,7 @@ func (s *Session) turnAway(c Claim, refuse []byte, v Verdict) {
 	}
 	st := s.stand()
 	st.drop(c.Device) // the next one may have the right secret
-	st.wait(false)
+	st.waiting.Store(false)
 	s.tell(refuse)
 }
 
@@ -179,7 +181,7 @@ func (s *Session) enter(c Claim, v Verdict) {
 	st := s.stand()
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.login, st.secret = v, c.Secret
+	st.login, st.secret = v, c.Secret[:min(len(c.Secret), secretKept)]
 	if st.expiry != nil {
 		st.expiry.Stop()
 		st.expiry = nil
@@ -240,7 +242,7 @@ func (l *lane) identify(id *codec.Identity) (on bool, err error) {
 		return false, nil
 	case Undecided:
 		s.deny(c.Device, v)
-		s.report(Fault{Kind: FaultDropped, Err: undecided(c.Device, v)})
+		s.report(Fault{Kind: FaultIdentity, Err: undecided(c.Device, v)})
 		return false, &ending{reason: "login-undecided"}
 	case Hold:
 		words, err := l.words(id)
@@ -322,10 +324,5 @@ func (s *Session) private(b []byte) bool {
 // isJudging tells whether the link's login is being judged aside.
 func (s *Session) isJudging() bool {
 	st := s.standing.Load()
-	if st == nil {
-		return false
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.waiting
+	return st != nil && st.waiting.Load()
 }

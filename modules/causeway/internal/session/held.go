@@ -16,6 +16,7 @@ func (s *Session) hold(c Claim, login bool, refuse []byte) bool {
 		return true
 	}
 	st := s.stand()
+	c.Secret = c.Secret[:min(len(c.Secret), secretKept)]
 	w := &ward{session: s, claim: c, login: login, refuse: refuse, since: time.Now()}
 	st.mu.Lock()
 	if st.ended {
@@ -23,7 +24,8 @@ func (s *Session) hold(c Claim, login bool, refuse []byte) bool {
 		return false
 	}
 	if login {
-		st.ward, st.secret = w, c.Secret
+		st.secret = c.Secret
+		st.ward.Store(w)
 	}
 	st.mu.Unlock()
 	if !login {
@@ -61,14 +63,18 @@ func (s *Session) isHeld() bool {
 	if st == nil {
 		return false
 	}
-	w := st.held()
+	w := st.ward.Load()
 	return w != nil && !w.released.Load()
 }
 
-func (st *standing) held() *ward {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.ward
+// heldDevice is the device that a link in quarantine has logged in as.
+func (s *Session) heldDevice() string {
+	if st := s.standing.Load(); st != nil {
+		if w := st.ward.Load(); w != nil {
+			return w.claim.Device
+		}
+	}
+	return ""
 }
 
 // withheld keeps a frame of a link that is in quarantine; false for other links.
@@ -77,7 +83,7 @@ func (s *Session) withheld(b []byte, at time.Time) bool {
 	if st == nil {
 		return false
 	}
-	w := st.held()
+	w := st.ward.Load()
 	return w != nil && w.keep(b, at)
 }
 
@@ -100,9 +106,7 @@ func (s *Session) discharge(w *ward, v Verdict) {
 	if !datagrams {
 		s.takeKept(w)
 	}
-	st.mu.Lock()
-	st.ward = nil
-	st.mu.Unlock()
+	st.ward.Store(nil)
 }
 
 // takeKept takes the frames that were kept, in order; the link's own goroutine waits for

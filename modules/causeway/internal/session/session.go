@@ -266,9 +266,9 @@ func (s *Session) End() {
 		s.profile.Table.leave(s)
 		if st := s.standing.Load(); st != nil {
 			st.leave()
-		}
-		if q := s.profile.Quarantine; q != nil {
-			q.leave(s)
+			if q := s.profile.Quarantine; q != nil {
+				q.leave(s)
+			}
 		}
 		s.pending.fail(ErrGone)
 		s.closeDialogue()

@@ -2,10 +2,11 @@ package session
 
 import (
 	"bytes"
-	"crypto/subtle"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,25 +14,40 @@ import (
 // asked about again: its messages go on coming.
 const refusalKept = time.Minute
 
+// secretKept bounds what is kept of a secret: as much as authenticators look at.
+const secretKept = 8 << 10
+
 // standing is what a session knows of the claims that were made on its link. Most
 // listeners never make one.
 type standing struct {
-	mu      sync.Mutex
-	ended   bool
-	waiting bool            // for the verdict about a login: no datagram is taken
-	known   map[string]mark // by device, at most bindingsPerLink
-	login   Verdict         // about the device that the link logged in as
-	secret  string          // of the last login, to keep it out of what is kept
-	expiry  *time.Timer     // ends the session
-	ward    *ward           // the link is in quarantine
+	waiting atomic.Bool          // for the verdict about a login: no datagram is taken
+	ward    atomic.Pointer[ward] // the link is in quarantine
+
+	mu     sync.Mutex
+	ended  bool
+	known  map[string]mark // by device, at most bindingsPerLink
+	login  Verdict         // about the device that the link logged in as
+	secret string          // of the last login, to keep it out of what is kept
+	expiry *time.Timer     // ends the session
 }
 
 // mark is a verdict that is remembered. With pending there is none yet.
 type mark struct {
 	verdict Verdict
-	secret  string
+	proof   proof
 	until   time.Time // zero: as long as the link lives
 	pending bool
+}
+
+// proof stands for a secret, so that a verdict is for an equal one only: its SHA-256,
+// zero for none.
+type proof [sha256.Size]byte
+
+func proofOf(secret string) (p proof) {
+	if secret != "" {
+		p = sha256.Sum256([]byte(secret))
+	}
+	return p
 }
 
 // stand is the session's standing, made with the first claim that needs one.
@@ -46,6 +62,7 @@ func (s *Session) stand() *standing {
 // recall returns what was decided about an equal claim on this link. A stream's login is
 // judged each time, a datagram's may come with every datagram.
 func (st *standing) recall(c Claim, now time.Time) (Verdict, bool) {
+	p := proofOf(c.Secret)
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	m, ok := st.known[c.Device]
@@ -54,7 +71,7 @@ func (st *standing) recall(c Claim, now time.Time) (Verdict, bool) {
 		return Verdict{}, false
 	case m.pending:
 		return Verdict{Decision: pending}, true
-	case subtle.ConstantTimeCompare([]byte(m.secret), []byte(c.Secret)) != 1:
+	case m.proof != p: // digests need no care about time
 		return Verdict{}, false
 	default:
 		return m.verdict, true
@@ -64,7 +81,7 @@ func (st *standing) recall(c Claim, now time.Time) (Verdict, bool) {
 // remember keeps a verdict. Beyond the bound it is not kept, and the device judged with
 // each message.
 func (st *standing) remember(c Claim, v Verdict, now time.Time) {
-	m := mark{verdict: v, secret: c.Secret, until: v.Expires}
+	m := mark{verdict: v, proof: proofOf(c.Secret), until: v.Expires}
 	if v.Decision == Refuse {
 		m.until = now.Add(refusalKept)
 	}
@@ -102,13 +119,6 @@ func (st *standing) forget(device string) {
 	if st.known[device].pending {
 		delete(st.known, device)
 	}
-}
-
-// wait notes whether the link's login is being judged aside.
-func (st *standing) wait(is bool) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.waiting = is
 }
 
 // shows tells whether bytes hold the secret of the login, as it is or as text that says
