@@ -59,8 +59,8 @@ func (x *guardedGateway) desire(more, listener string) {
 	}
 }
 
-// desireListener applies a document with one listener, and further members.
-func (x *guardedGateway) desireListener(name, listener, more string) {
+// desireOne applies a document with one listener, and further members.
+func (x *guardedGateway) desireOne(name, listener, more string) {
 	x.t.Helper()
 	x.version++
 	x.applyDesired(json.RawMessage(`{"listeners":{"`+name+`":`+listener+`},

@@ -75,7 +75,7 @@ func TestADeviceIsKnownByItsCertificate(t *testing.T) {
 	g := newGateway(t, environment(t))
 	defer run(t, g)()
 	x := guardedDevices(t, g, "")
-	x.desireListener("secure", `{"bind":"tls://127.0.0.1:0","codec":"password","ack":"decoded","frame":{"type":"line"},
+	x.desireOne("secure", `{"bind":"tls://127.0.0.1:0","codec":"password","ack":"decoded","frame":{"type":"line"},
 		"tls":{"certificate":"`+cert+`","key":"`+key+`","clientCA":"`+root+`","clientAuth":"optional"}}`,
 		`,"authentication":{"by":{"kind":"certificate"}}`)
 	for _, c := range []struct {

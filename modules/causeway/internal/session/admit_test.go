@@ -403,3 +403,26 @@ func TestWhoIsBanishedHasToGo(t *testing.T) {
 		}
 	})
 }
+
+func TestTurnsOfDevicesThatAreJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := guarded(t, time.Second)
+		r.Turned = r.uplink.told
+		s, link := r.peer(t)
+		for _, login := range []string{"login t-1 1-t", "login t-1 guess"} {
+			hear(s, login)
+			after(time.Second)
+		}
+		link.Close("idle")
+		s.Gone("idle")
+		for _, login := range []string{"login lost-1", "login banned", "login new-1", "login t-2 guess"} {
+			d := r.connect(t)
+			d.say(login + "\n")
+			after(time.Second)
+			d.leave()
+		}
+		r.journal(t, "authenticated t-1", "connected t-1", "refused t-1 (not-authenticated)", "disconnected t-1 (idle)",
+			"refused lost-1 (undecided)", "refused banned (unknown-device)", "quarantined new-1 (unknown-device)",
+			"refused t-2 (not-authenticated)")
+	})
+}

@@ -31,7 +31,7 @@ func (s *Session) hold(c Claim, login bool, refuse []byte) bool {
 	if !login {
 		st.remember(c, Verdict{Decision: Hold}, w.since)
 	}
-	s.turned(Turn{Kind: TurnQuarantined, Device: c.Device})
+	s.turned(Turn{Kind: TurnQuarantined, Device: c.Device, Reason: reasonUnknown})
 	for _, gone := range q.enter(w) {
 		gone.evict(s)
 	}
