@@ -5,10 +5,12 @@
 //	causeway health    exit 0 when the gateway on this host is alive
 //	causeway version   print the version
 //
-// and what package cli has for a prompt: decode, encode, frame, explain, identify, codec.
+// and what package cli has for a prompt: decode, encode, frame, explain, identify, codec,
+// devices.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,6 +99,7 @@ func prompt(ctx context.Context, args []string) int {
 		Registry: registry, Transform: gateway.Transform, Loader: loader{},
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Color: cli.Terminal(os.Stdout) && os.Getenv("NO_COLOR") == "",
+		Data:  cmp.Or(os.Getenv("CAUSEWAY_DATA_DIR"), "/var/lib/causeway"),
 	})
 }
 

@@ -38,6 +38,8 @@ type Options struct {
 	Stderr    io.Writer
 	// Color has explain write colours.
 	Color bool
+	// Data is the gateway's data directory.
+	Data string
 }
 
 // errFailed ends a command whose output has already told what is wrong.
@@ -73,7 +75,8 @@ func commands() []command {
 		{"frame", "-frame JSON | -codec NAME [input...]", "cut bytes into frames, or wrap them", frames},
 		{"explain", "-codec NAME [input...]", "name the byte ranges of frames", explain},
 		{"identify", "[input...]", "guess which codec bytes belong to", guess},
-		{"codec", "list | test | bench | new ...", "list, test, measure and begin codecs", codecs},
+		{"codec", "list | test | bench | new ...", "list, test, measure and begin codecs", group(codecCommands)},
+		{"devices", "list | put | remove | export | import ...", "the gateway's own list of devices", group(deviceCommands)},
 	}
 }
 
@@ -89,12 +92,13 @@ func codecCommands() []command {
 // help lists the commands, a line each, with those of main.
 func help() string {
 	var b strings.Builder
-	line := func(name, about string) { fmt.Fprintf(&b, "  causeway %-12s %s\n", name, about) }
+	line := func(name, about string) { fmt.Fprintf(&b, "  causeway %-14s %s\n", name, about) }
 	line("run", "serve, also without a command")
 	line("health", "exit 0 when the gateway on this host is alive")
 	line("version", "print the version")
 	all := commands()
-	for _, c := range append(all[:len(all)-1:len(all)-1], codecCommands()...) { // the last stands for those
+	const groups = 2 // the last ones stand for those
+	for _, c := range slices.Concat(all[:len(all)-groups], codecCommands(), deviceCommands()) {
 		line(c.name, c.about)
 	}
 	return b.String()
@@ -180,14 +184,16 @@ func (c *call) put(v any) error {
 	return nil
 }
 
-// codecs carries out what stands behind the word codec.
-func codecs(c *call) error {
-	name := "codec "
-	if len(c.args) > 0 {
-		name += c.args[0]
-	}
-	for _, sub := range codecCommands() {
-		if sub.name == name {
+// group carries out what stands behind a word that has several commands.
+func group(commands func() []command) func(*call) error {
+	return func(c *call) error {
+		var known []string
+		for _, sub := range commands() {
+			word := strings.TrimPrefix(sub.name, c.flags.Name()+" ")
+			known = append(known, word)
+			if len(c.args) == 0 || c.args[0] != word {
+				continue
+			}
 			if code := carry(c.ctx, sub, c.args[1:], c.opts); code == ExitUsage {
 				return &usageError{}
 			} else if code != ExitOK {
@@ -195,8 +201,8 @@ func codecs(c *call) error {
 			}
 			return nil
 		}
+		return usagef("known are %s", strings.Join(known, ", "))
 	}
-	return usagef("known are list, test, bench and new")
 }
 
 func list(c *call) error {

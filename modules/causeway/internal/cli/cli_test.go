@@ -228,7 +228,7 @@ func TestCommandsAnswerAndExitAsScriptsExpect(t *testing.T) {
 		{"codec|bench|-codec|semicolons|-seconds|0.01|@" + good, "", 0, `{"codec":"semicolons","frames":1,"decoded":`, ""},
 		{"codec|bench|-codec|semicolons|\"?;\"|-device|d", "", 1, "", "again and again"},
 		{"codec|bench|-codec|semicolons|\"x;\"|-seconds|0", "", 2, "", "-seconds"},
-		{"codec|fly", "", 2, "", "known are list, test, bench and new"},
+		{"codec|fly", "", 2, "", "known are list, test, bench, new"},
 		{"codec", "", 2, "", "known are"},
 		{"codec|new|cobol|acme", "", 2, "", "known are"},
 		{"codec|new|go|Acme", "", 2, "", "name"},

@@ -24,7 +24,7 @@ func (f fakeCodecs) ReloadCodecs(context.Context) (any, error) {
 }
 
 func TestACodecThatCannotBeReadAgainIsTold(t *testing.T) {
-	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{broken: true}, fakeGateway{})
+	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{broken: true}, fakeGateway{}, fakeDoors())
 	if a := m.Call(t.Context(), "reloadCodecs", nil); a.Status != StatusRefused || string(a.Payload) != `{"error":"acme: line 3"}` {
 		t.Errorf("answered %d %s", a.Status, a.Payload)
 	}

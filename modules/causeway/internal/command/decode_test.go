@@ -36,7 +36,7 @@ func TestDecodeTakesBytesInThreeForms(t *testing.T) {
 		{`{"codec":"a","txt":"hi"}`, 400, "unknown field"},
 		{`{"codec":"a","text":"` + strings.Repeat("x", maxDecoded+1) + `"}`, 400, "at most 16384"},
 	}
-	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{})
+	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{}, fakeDoors())
 	for _, c := range cases {
 		a := m.Call(t.Context(), "decode", []byte(c.payload))
 		if a.Status != c.status || !strings.Contains(string(a.Payload), c.answer) {

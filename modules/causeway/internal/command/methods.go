@@ -51,12 +51,22 @@ type Methods struct {
 	decoder Decoder
 	codecs  Codecs
 	who     Identities
+	doors   Doors
 	table   map[string]func(context.Context, json.RawMessage) Answer
 }
 
+// Doors are what the methods about who may come in need.
+type Doors struct {
+	Bans       Bans
+	Quarantine Quarantine
+	Registry   Registry
+}
+
 // NewMethods makes the table of methods.
-func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder, codecs Codecs, who Identities) *Methods {
-	m := &Methods{service: s, gateway: g, letters: d, decoder: decoder, codecs: codecs, who: who}
+func NewMethods(
+	s *Service, g Gateway, d DeadLetters, decoder Decoder, codecs Codecs, who Identities, doors Doors,
+) *Methods {
+	m := &Methods{service: s, gateway: g, letters: d, decoder: decoder, codecs: codecs, who: who, doors: doors}
 	m.table = map[string]func(context.Context, json.RawMessage) Answer{
 		"ping":             m.ping,
 		"getStatus":        m.getStatus,
@@ -73,6 +83,18 @@ func NewMethods(s *Service, g Gateway, d DeadLetters, decoder Decoder, codecs Co
 
 		"listDeadLetters":   m.listDeadLetters,
 		"replayDeadLetters": m.replayDeadLetters,
+
+		"listBans":        m.listBans,
+		"ban":             m.ban,
+		"unban":           m.unban,
+		"listQuarantine":  m.listQuarantine,
+		"admitDevice":     m.admitDevice,
+		"rejectDevice":    m.rejectDevice,
+		"putDevice":       m.putDevice,
+		"removeDevice":    m.removeDevice,
+		"listAuthDevices": m.listAuthDevices,
+		"exportDevices":   m.exportDevices,
+		"importDevices":   m.importDevices,
 	}
 	return m
 }
@@ -176,6 +198,9 @@ func (m *Methods) listIdentities(_ context.Context, payload json.RawMessage) Ans
 	return success(StatusOK, map[string]any{"identities": page, "total": total})
 }
 
+// errMissing: a payload names no device.
+var errMissing = errors.New("deviceId is missing")
+
 type deviceField struct {
 	DeviceID string `json:"deviceId"`
 }
@@ -186,7 +211,7 @@ func parseDevice(payload json.RawMessage) (string, error) {
 		return "", err
 	}
 	if in.DeviceID == "" {
-		return "", errors.New("deviceId is missing")
+		return "", errMissing
 	}
 	return in.DeviceID, nil
 }
@@ -244,7 +269,7 @@ func parseRequest(payload json.RawMessage) (Request, error) {
 	}
 	switch {
 	case r.DeviceID == "":
-		return r, errors.New("deviceId is missing")
+		return r, errMissing
 	case r.Command == "":
 		return r, errors.New("command is missing")
 	case r.TimeoutSeconds < 1 || r.TimeoutSeconds > longestTimeout:
@@ -278,7 +303,7 @@ func (m *Methods) sendRaw(ctx context.Context, payload json.RawMessage) Answer {
 	case err != nil:
 		return refuse(StatusBadRequest, err.Error())
 	case in.DeviceID == "":
-		return refuse(StatusBadRequest, "deviceId is missing")
+		return refuse(StatusBadRequest, errMissing.Error())
 	case in.AwaitReplySeconds < 0 || in.AwaitReplySeconds > longestTimeout:
 		return refuse(StatusBadRequest, fmt.Sprintf(
 			"awaitReplySeconds is %d, allowed are 0 to %d", in.AwaitReplySeconds, longestTimeout))

@@ -141,6 +141,47 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		{"sendRaw", `{"deviceId":"d","base64":"*"}`, 400, "base64"},
 		{"sendRaw", `{"deviceId":"d","text":"x","awaitReplySeconds":271}`, 400, "allowed are 0 to 270"},
 		{"sendRaw", `{"deviceId":"d","text":"x","awaitReplySeconds":-1}`, 400, "allowed are 0 to 270"},
+		{"listBans", "", 200, `[0,100]`},
+		{"listBans", `{"skip":7,"limit":301}`, 400, "limit is 301, allowed are 1 to 300"},
+		{"listBans", `{"skip":-1}`, 400, "skip is -1"},
+		{"ban", `{"deviceId":"d","reason":"stolen","seconds":60}`, 200, `{"banned":true,"closed":1}`},
+		{"ban", `{"addresses":"10.0.0.0/8"}`, 200, `"banned":true`},
+		{"ban", `{"addresses":"::1"}`, 200, `"banned":true`},
+		{"ban", `{}`, 400, "exactly one"},
+		{"ban", `{"deviceId":"d","addresses":"::1"}`, 400, "exactly one"},
+		{"ban", `{"addresses":"everybody"}`, 400, "CIDR"},
+		{"ban", `{"deviceId":"d","seconds":-1}`, 400, "seconds is -1"},
+		{"ban", `{"deviceId":"full"}`, 422, "full"},
+		{"unban", `{"deviceId":"d"}`, 200, `{"lifted":true}`},
+		{"unban", `{"deviceId":"e"}`, 404, "no such ban"},
+		{"unban", `{"deviceId":"full"}`, 422, "full"},
+		{"unban", `{"address":"::1"}`, 400, "unknown field"},
+		{"listQuarantine", "", 200, `["",20]`},
+		{"listQuarantine", `{"limit":201}`, 400, "limit is 201"},
+		{"admitDevice", `{"deviceId":"d"}`, 200, `{"admitted":true,"connected":true}`},
+		{"admitDevice", `{"deviceId":"e","seconds":5}`, 200, `"connected":false`},
+		{"admitDevice", `{"deviceId":"e","seconds":0}`, 400, "seconds is 0, allowed are 1 to"},
+		{"admitDevice", `{"deviceId":"full"}`, 422, "full"},
+		{"admitDevice", `{}`, 400, "deviceId is missing"},
+		{"rejectDevice", `{"deviceId":"d","seconds":5}`, 200, `{"rejected":true}`},
+		{"rejectDevice", `{"deviceId":"e"}`, 404, "not in quarantine"},
+		{"rejectDevice", `{"deviceId":"full"}`, 422, "full"},
+		{"rejectDevice", `[]`, 400, "payload"},
+		{"putDevice", `{"deviceId":"d","password":"hunter2","expiresAt":"2027-01-31T12:00:00Z","listeners":["l"],"note":"n"}`, 200, `{"stored":true}`},
+		{"putDevice", `{"deviceId":"d","password":4711}`, 400, "want a string"},
+		{"putDevice", `{"password":"hunter2"}`, 400, "deviceId is missing"},
+		{"putDevice", `{"deviceId":"full"}`, 422, "full"},
+		{"putDevice", `{"deviceId":"closed"}`, 503, "not available"},
+		{"removeDevice", `{"deviceId":"d"}`, 200, `{"removed":true}`},
+		{"removeDevice", `{"deviceId":"e"}`, 404, "no such device"},
+		{"removeDevice", "", 400, "deviceId is missing"},
+		{"listAuthDevices", "", 200, `["",100,false]`},
+		{"listAuthDevices", `{"limit":501}`, 400, "limit is 501"},
+		{"exportDevices", `{"after":"d"}`, 200, `["d",100,true]`},
+		{"exportDevices", `{"after":"closed"}`, 503, "not available"},
+		{"importDevices", `{"devices":[{"id":"d"},{"id":"e"}]}`, 200, `{"added":2,"replaced":0}`},
+		{"importDevices", `{"devices":[{"id":"full"}]}`, 422, "full"},
+		{"importDevices", `{}`, 400, "devices is missing"},
 	}
 	f := newField(t)
 	d := f.come("d", &fakeDevice{raw: func(_ context.Context, b []byte, await bool) ([]byte, error) {
@@ -156,7 +197,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		}
 		return []byte("\x00\xff"), nil
 	}})
-	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{})
+	m := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{}, fakeDoors())
 	covered := map[string]bool{}
 	for _, c := range cases {
 		covered[c.method] = true
@@ -178,7 +219,7 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 }
 
 func TestUnknownMethodListsTheKnown(t *testing.T) {
-	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{})
+	m := NewMethods(newField(t).Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{}, fakeDoors())
 	a := m.Call(t.Context(), "Ping", nil) // names are case-sensitive
 	var refusal struct {
 		Error string
@@ -187,7 +228,7 @@ func TestUnknownMethodListsTheKnown(t *testing.T) {
 	if err := json.Unmarshal(a.Payload, &refusal); err != nil || a.Status != 400 {
 		t.Fatalf("answered %d %s", a.Status, a.Payload)
 	}
-	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 14 {
+	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 25 {
 		t.Errorf("answered %s", a.Payload)
 	}
 }
@@ -208,7 +249,7 @@ func TestRawReplyHasItsOwnTime(t *testing.T) {
 		}
 		return nil, nil
 	}})
-	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{}).Call(t.Context(), "sendRaw",
+	a := NewMethods(f.Service, fakeGateway{}, fakeLetters{}, fakeDecoder{}, fakeCodecs{}, fakeGateway{}, fakeDoors()).Call(t.Context(), "sendRaw",
 		json.RawMessage(`{"deviceId":"d","text":"x","awaitReplySeconds":7}`))
 	if a.Status != 200 {
 		t.Errorf("answered %d %s", a.Status, a.Payload)

@@ -384,7 +384,7 @@ func TestCloseAnswersWhoWaitsAndEndsWhatRuns(t *testing.T) {
 func TestInputEndsUnderItsOwnID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newField(t)
-		m := NewMethods(f.Service, nil, nil, nil, nil, nil)
+		m := NewMethods(f.Service, nil, nil, nil, nil, nil, Doors{})
 		input := func(id, body string) error {
 			err := m.Input(t.Context(), json.RawMessage(body), id)
 			synctest.Wait()

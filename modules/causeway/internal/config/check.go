@@ -33,7 +33,7 @@ func textFaults(tree map[string]any) []Fault {
 			check(prefix, new(Prefix), "listeners", name, "proxyProtocol", "trusted", strconv.Itoa(i))
 		}
 	}
-	return faults
+	return append(faults, banFaults(tree)...)
 }
 
 // settle fills in what depends on other values, and so is not in the schema.
@@ -41,8 +41,14 @@ func (d *Document) settle() {
 	for name, l := range d.Listeners {
 		if l.Bind.Transport == "tls" && l.TLS == nil {
 			l.TLS = &TLS{ClientAuth: "none"}
-			d.Listeners[name] = l
 		}
+		if l.UnknownDevices == "" {
+			l.UnknownDevices = "accept"
+			if len(d.AuthenticationOf(name)) > 0 { // whoever asks for a password wants to be asked
+				l.UnknownDevices = "reject"
+			}
+		}
+		d.Listeners[name] = l
 	}
 }
 
@@ -64,6 +70,7 @@ func (d *Document) faults() []Fault {
 			}
 		}
 	}
+	faults = append(faults, d.admissionFaults()...)
 	for name, c := range d.Codecs {
 		faults = c.faults(name, faults)
 	}

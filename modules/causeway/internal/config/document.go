@@ -18,11 +18,18 @@ type Document struct {
 	Routes        map[string]Route    `json:"routes"`
 	Devices       map[string]Device   `json:"devices"`
 	Identity      Identity            `json:"identity"`
-	Limits        Limits              `json:"limits"`
-	Spool         Spool               `json:"spool"`
-	DeadLetters   DeadLetters         `json:"deadLetters"`
-	Events        Events              `json:"events"`
-	Log           Log                 `json:"log"`
+
+	Authentication map[string]Authentication `json:"authentication"`
+	// Registration is a JSON object in canonical form, there where a listener needs it.
+	Registration json.RawMessage `json:"registration,omitempty"`
+	Bans         map[string]Ban  `json:"bans"`
+	Quarantine   Quarantine      `json:"quarantine"`
+
+	Limits      Limits      `json:"limits"`
+	Spool       Spool       `json:"spool"`
+	DeadLetters DeadLetters `json:"deadLetters"`
+	Events      Events      `json:"events"`
+	Log         Log         `json:"log"`
 }
 
 // Spool is the use of the disk.
@@ -67,6 +74,11 @@ type Events struct {
 type Limits struct {
 	Connections    int `json:"connections"`
 	QueuedCommands int `json:"queuedCommands"`
+	// FailedLogins, within ten minutes, begin a cool-down of CoolDownSeconds.
+	FailedLogins           int `json:"failedLogins"`
+	FailedLoginsPerAddress int `json:"failedLoginsPerAddress"`
+	FailedLoginsPerDevice  int `json:"failedLoginsPerDevice"`
+	CoolDownSeconds        int `json:"coolDownSeconds"`
 }
 
 // Log is how the log is written.
@@ -92,7 +104,7 @@ type Listener struct {
 	Output string `json:"output"`
 	// Device is the fixed id of every link, or empty.
 	Device string `json:"device,omitempty"`
-	// UnknownDevices is "accept", "reject" or "allow-pattern".
+	// UnknownDevices is "accept", "reject", "allow-pattern", "quarantine" or "register".
 	UnknownDevices string `json:"unknownDevices"`
 	// Identity is "module" or "device".
 	Identity string `json:"identity"`
@@ -172,9 +184,13 @@ type Device struct {
 	Key Secret `json:"key,omitempty"`
 }
 
-// Equal reports whether two listeners are the same in every value, so that an
-// open one can keep its connections.
-func (l Listener) Equal(o Listener) bool { return reflect.DeepEqual(l, o) }
+// Equal reports whether two listeners are the same in every value that connections
+// depend on, so that an open one can keep them. Who may come in is not among them: it
+// is judged at the next login.
+func (l Listener) Equal(o Listener) bool {
+	l.UnknownDevices, l.AllowPattern = o.UnknownDevices, o.AllowPattern
+	return reflect.DeepEqual(l, o)
+}
 
 // Bind is where a listener listens.
 type Bind struct {

@@ -36,7 +36,15 @@ func TestAnEmptyTwinIsACompleteDocumentWithoutListeners(t *testing.T) {
 				Keys: map[string]json.RawMessage{}, Devices: 1000, ShardSize: 20, AttachesPerSecond: 20,
 				TwinRequestsPerSecond: 20, IdleSeconds: 900,
 			},
-			Limits:      Limits{Connections: 10000, QueuedCommands: 1000},
+
+			Authentication: map[string]Authentication{},
+			Bans:           map[string]Ban{},
+			Quarantine:     Quarantine{Devices: 256, Frames: 16, Bytes: 16384},
+
+			Limits: Limits{
+				Connections: 10000, QueuedCommands: 1000, FailedLogins: 5, FailedLoginsPerAddress: 50,
+				FailedLoginsPerDevice: 20, CoolDownSeconds: 30,
+			},
 			Spool:       Spool{Bytes: 268435456, Full: "block", Durability: "hub", AlarmSeconds: 300},
 			DeadLetters: DeadLetters{Count: 10000, Bytes: 16 << 20},
 			Events: Events{

@@ -128,6 +128,7 @@ func (g *Gateway) enact(p *plan) {
 	g.applying.Lock()
 	defer g.applying.Unlock()
 	if g.down {
+		g.doors.dismiss(p.roster, g.doors.staff())
 		g.plugins.discard(p.plugins)
 		return
 	}
@@ -148,6 +149,11 @@ func (g *Gateway) enact(p *plan) {
 	g.mu.Lock()
 	g.document, g.waiting = p.document, p.waiting
 	g.mu.Unlock()
+	for name, running := range g.running() { // those that keep their connections
+		running.admission.policy.Store(g.doors.policyOf(p.document, name, p.roster))
+	}
+	g.doors.relieve(p.roster)
+	g.doors.configure(p.document)
 	g.plugins.adopt(p.plugins)
 	g.identities.enact(p.identities, p.document)
 	g.router.table.Store(p.routes)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -28,6 +27,7 @@ const messageBytes = 256<<10 - 4<<10
 type plan struct {
 	document   *config.Document
 	routes     *route.Table
+	roster     *roster
 	plugins    map[string]*loaded
 	identities *identityPlan
 	doors      map[string]door
@@ -49,6 +49,8 @@ type door struct {
 	tls      *certificates // nil without TLS
 	loaded   *loaded       // nil for a built-in codec
 	share    *share        // of the queue
+
+	admission *admission
 }
 
 // compile makes a plan of desired properties, or tells every fault.
@@ -59,6 +61,10 @@ func (g *Gateway) compile(ctx context.Context, desired []byte, why occasion) (*p
 	}
 	p := &plan{document: document, doors: make(map[string]door), waiting: make(map[string]waiting)}
 	if p.plugins, faults = g.plugins.load(ctx, document.Codecs, why); faults != nil {
+		return nil, config.SortFaults(faults)
+	}
+	if p.roster, faults = g.doors.recruit(document); faults != nil {
+		g.plugins.discard(p.plugins)
 		return nil, config.SortFaults(faults)
 	}
 	var routeFaults []route.RuleError
@@ -79,6 +85,7 @@ func (g *Gateway) compile(ctx context.Context, desired []byte, why occasion) (*p
 	var identityFaults []config.Fault
 	p.identities, identityFaults = g.identities.compile(document)
 	if faults = append(faults, identityFaults...); len(faults) > 0 {
+		g.doors.dismiss(p.roster, g.doors.staff())
 		g.plugins.discard(p.plugins)
 		return nil, config.SortFaults(faults)
 	}
@@ -148,7 +155,19 @@ func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Liste
 	d.profile = g.profile(name, l, c, framing)
 	d.profile.Uplink = d.share
 	d.profile.Observer = d.observer
-	d.profile.Turned = g.events.of(name, l.Codec)
+	tell := g.events.of(name, l.Codec)
+	d.profile.Turned = func(t session.Turn) {
+		if t.Kind == session.TurnTakenOver {
+			d.observer.DuplicateLogins.Inc()
+		}
+		tell(t)
+	}
+	d.admission = &admission{
+		doors: g.doors, listener: name, counts: d.observer.Listener, fits: g.identities.fits(l),
+	}
+	d.admission.policy.Store(g.doors.policyOf(p.document, name, p.roster))
+	d.observer.admission = d.admission
+	d.profile.Admission, d.profile.Quarantine = d.admission, g.doors.quarantine
 	return d, faults
 }
 
@@ -189,7 +208,7 @@ func (g *Gateway) listenOptions(name string, l config.Listener) listen.Options {
 		Proxy: listen.ProxyOptions{
 			Mode: listen.ProxyMode(l.ProxyProtocol.Mode), Trusted: prefixes(l.ProxyProtocol.Trusted),
 		},
-		Allow:       prefixes(l.Allow),
+		Allow: prefixes(l.Allow), Barred: g.doors.barred,
 		Connections: l.Limits.Connections, PerAddress: l.Limits.ConnectionsPerAddress, Shared: g.quota,
 		PeerIdle:   time.Duration(l.Limits.IdleSeconds) * time.Second,
 		SendBuffer: l.Limits.SendBytes, DatagramSize: l.Limits.FrameBytes,
@@ -211,7 +230,6 @@ func (g *Gateway) profile(name string, l config.Listener, c codec.Codec, framing
 	case "none":
 		p.Ack = session.AckNone
 	}
-	p.Admit = g.identities.admission(l, g.admission(l))
 	return p
 }
 
@@ -225,27 +243,6 @@ func (g *Gateway) queueBytes(l config.ListenerLimits, listeners int) int {
 		return g.opts.Environment.HubQueueBytes
 	default:
 		return g.opts.Environment.HubQueueBytes / 2
-	}
-}
-
-// admission is the listener's policy for devices that name themselves. Devices
-// named in the twin are known.
-func (g *Gateway) admission(l config.Listener) func(string) bool {
-	known := func(device string) bool {
-		_, ok := g.current().Devices[device]
-		return ok
-	}
-	switch l.UnknownDevices {
-	case "reject":
-		return known
-	case "allow-pattern":
-		pattern, err := regexp.Compile(l.AllowPattern)
-		if err != nil { // config.Parse has refused it already
-			return known
-		}
-		return func(device string) bool { return pattern.MatchString(device) || known(device) }
-	default:
-		return func(string) bool { return true }
 	}
 }
 

@@ -48,8 +48,8 @@ func (d *deadLetters) configure(c config.DeadLetters) { d.ring.Bound(c.Count, c.
 
 // fault keeps the bytes that a fault is about.
 func (d *deadLetters) fault(o *listenerObserver, f session.Fault) {
-	if len(f.Frame) == 0 {
-		return
+	if len(f.Frame) == 0 || f.Private && o.admission.guarded() {
+		return // what may be a password is kept and sent nowhere
 	}
 	switch f.Kind {
 	case session.FaultMalformed, session.FaultProtocol, session.FaultBroken:

@@ -69,6 +69,7 @@ type Gateway struct {
 	kept       *state.File
 	letters    *deadLetters
 	events     *events
+	doors      *doors
 
 	ready    atomic.Bool
 	applying sync.Mutex // one change of configuration at a time
@@ -108,6 +109,7 @@ func New(opts Options) (*Gateway, error) {
 	g.plugins = newPlugins(g)
 	g.letters = newDeadLetters(g, g.kept)
 	g.events = newEvents(g.uplink)
+	g.doors = newDoors(g, g.kept)
 	g.spooling = &spooling{g: g, wanted: config.Spool{Full: "block", Durability: "hub"}}
 	g.observers = newObservers(observe.Labels{
 		IoTHub: env.Hub.IoTHubHostName, EdgeDevice: env.Hub.DeviceID, Module: env.Hub.ModuleID, Version: opts.Version,
@@ -115,7 +117,7 @@ func New(opts Options) (*Gateway, error) {
 	g.observers.letters, g.observers.codecs = g.letters, opts.Registry
 	err := errors.Join(
 		g.observers.gauges(g), g.observers.spoolGauges(g.spooling), g.observers.letterGauges(g.letters),
-		g.events.counters(g.observers.metrics))
+		g.events.counters(g.observers.metrics), g.observers.doorGauges(g.doors))
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
@@ -133,7 +135,9 @@ func New(opts Options) (*Gateway, error) {
 		Ended: g.commandEnded, Expired: g.events.expired, Store: command.StateStore{File: g.kept},
 		Failed: func(err error) { g.observers.flood.Warn("queued commands not kept", err) },
 	})
-	g.methods = command.NewMethods(g.commands, g, g.letters, g, g, g)
+	g.methods = command.NewMethods(g.commands, g, g.letters, g, g, g, command.Doors{
+		Bans: g.doors, Quarantine: g.doors, Registry: g.doors,
+	})
 	g.observers.known = g.methods.Names()
 	g.reported = twin.NewReported(g.hub, g.describe, func(err error) { g.log.Warn().Err(err).Msg("report failed") })
 	g.devices = twin.NewDevices(g.pushDesired, g.reported.Changed)
@@ -190,6 +194,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.identities.close()
 	g.spooling.close()
 	g.letters.ring.Close()
+	g.doors.close()
 	g.plugins.end(context.WithoutCancel(ctx))
 	if err := g.kept.Close(); err != nil {
 		g.log.Warn().Err(err).Msg("state file not closed")
@@ -201,10 +206,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
-// remember opens what the gateway keeps besides the spool: dead letters and queued
-// commands. Without it the gateway serves all the same.
+// remember opens what the gateway keeps besides the spool: dead letters, queued
+// commands, and who may come in. Without it the gateway serves all the same.
 func (g *Gateway) remember() {
-	for _, err := range []error{g.kept.Open(), g.letters.ring.Start(), g.commands.Restore()} {
+	for _, err := range []error{g.kept.Open(), g.letters.ring.Start(), g.commands.Restore(), g.doors.restore()} {
 		if err != nil {
 			g.log.Error().Err(err).Msg("not all that was kept is there")
 		}

@@ -164,21 +164,18 @@ func (i *identities) uplink(l config.Listener) (session.Uplink, func()) {
 	return i.g.uplink, i.g.uplink.Force
 }
 
-// admission lets nobody in who cannot have an identity, where the listener's devices have one, and
-// has those who can attached.
-func (i *identities) admission(l config.Listener, admit func(device string) bool) func(device string) bool {
+// fits tells why a device can have no identity, and has those who can attached; nil for a
+// listener whose devices need none.
+func (i *identities) fits(l config.Listener) func(device string) error {
 	if l.Identity != identityDevice {
-		return admit
+		return nil
 	}
-	return func(device string) bool {
-		if !admit(device) {
-			return false
-		}
+	return func(device string) error {
 		err := i.leaves.Admit(device)
 		if err != nil {
 			i.g.observers.flood.Warn("device refused, for it can have no identity", err, "device", device)
 		}
-		return err == nil
+		return err
 	}
 }
 

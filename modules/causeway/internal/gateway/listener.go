@@ -31,6 +31,8 @@ type listener struct {
 	share    *share
 	loaded   *loaded // guarded by mu; nil for a built-in codec
 
+	admission *admission
+
 	draining  context.Context //nolint:containedctx // ends when sessions have to stop reading
 	drain     context.CancelFunc
 	cancel    context.CancelFunc
@@ -47,7 +49,7 @@ func startListener(name string, d door, changed func()) *listener {
 	draining, drain := context.WithCancel(ctx)
 	l := &listener{
 		name: name, config: d.config, options: d.options, profile: d.profile,
-		observer: d.observer, changed: changed, share: d.share, loaded: d.loaded,
+		observer: d.observer, changed: changed, share: d.share, loaded: d.loaded, admission: d.admission,
 		draining: draining, drain: drain, cancel: cancel, done: make(chan struct{}), accepting: true,
 	}
 	first := l.bind()

@@ -200,6 +200,7 @@ type listenerObserver struct {
 	flood       *observe.Flood
 	letters     *deadLetters
 	hint        hint
+	admission   *admission // set before the first link
 }
 
 func (o *observers) listener(name, codec string) *listenerObserver {
@@ -240,6 +241,10 @@ func dropReason(err error) string {
 		return "acknowledgements-owed"
 	case errors.Is(err, message.ErrFull):
 		return "queue-full"
+	case errors.Is(err, session.ErrJudging), errors.Is(err, session.ErrUndecided):
+		return "not-judged-yet"
+	case errors.Is(err, session.ErrHeld):
+		return "quarantine"
 	default:
 		return "gateway-stopped"
 	}

@@ -34,6 +34,7 @@ func (g *Gateway) describe() map[string]any {
 		"acknowledgements": g.observers.metrics.AckLatency(),
 		"counts": map[string]any{
 			"connections": links, "devices": devices, "deadLetters": g.letters.ring.Stats().Count,
+			"quarantined": g.doors.quarantine.Len(),
 		},
 	}
 	// By the minute: whoever needs it closer asks for the status or the metrics.
@@ -64,6 +65,11 @@ func (g *Gateway) Status() any {
 	description["hub"] = map[string]any{"connected": g.hub.Connected(), "error": g.observers.connectionError()}
 	description["deadLetters"] = g.letters.state()
 	description["events"] = g.events.output.Stats()
+	guard := g.doors.guard.Load().Stats()
+	description["doors"] = map[string]any{
+		"bans": guard.Bans, "coolingDown": guard.Pairs + guard.Addresses + guard.Devices,
+		"failedDatagrams": guard.Unproven,
+	}
 	description["uplink"] = map[string]any{
 		"messages": queue.Messages, "bytes": queue.Bytes, "batchesInFlight": queue.Batches,
 		"oldestSeconds": g.oldestUnsent().Seconds(), "retried": queue.Retried,

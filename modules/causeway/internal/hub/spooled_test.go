@@ -86,7 +86,7 @@ func into(b *testing.B, u *hub.Uplink, p *session.Profile, packet []byte, packet
 func sameProfile(p *session.Profile) *session.Profile {
 	return &session.Profile{
 		Listener: p.Listener, CodecName: p.CodecName, Output: p.Output, Codec: p.Codec, Framing: p.Framing,
-		Admit: p.Admit, FrameBytes: p.FrameBytes, LoginBytes: p.LoginBytes, LoginTime: p.LoginTime, Idle: p.Idle,
+		Admission: p.Admission, FrameBytes: p.FrameBytes, LoginBytes: p.LoginBytes, LoginTime: p.LoginTime, Idle: p.Idle,
 		Router: p.Router, Table: session.NewTable(), Observer: p.Observer,
 	}
 }

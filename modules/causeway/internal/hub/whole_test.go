@@ -101,7 +101,7 @@ func shapes(tb testing.TB) map[string]struct {
 			tb.Fatal(faults)
 		}
 		p := &session.Profile{
-			Listener: "l", CodecName: name, Output: "telemetry", Codec: c, Admit: func(string) bool { return true },
+			Listener: "l", CodecName: name, Output: "telemetry", Codec: c, Admission: session.AdmitFunc(func(string) bool { return true }),
 			FrameBytes: 65536, LoginBytes: 65536, LoginTime: time.Hour, Idle: time.Hour,
 			Uplink: uplink, Router: routes, Table: session.NewTable(), Observer: mute{},
 		}

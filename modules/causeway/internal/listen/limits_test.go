@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 )
@@ -17,6 +18,7 @@ func TestStreamBounds(t *testing.T) {
 		"of an address":   {Options{PerAddress: 2}, 2, RefusedPerAddress},
 		"shared":          {Options{Shared: NewQuota(2)}, 2, RefusedShared},
 		"allow-list":      {Options{Allow: prefixes(t, "10.0.0.0/8", "::1/128")}, 0, RefusedAllowList},
+		"banned":          {Options{Barred: func(a netip.Addr) bool { return a.IsLoopback() }}, 0, RefusedBarred},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var refused refusals

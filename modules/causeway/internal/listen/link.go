@@ -1,6 +1,8 @@
 package listen
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/netip"
@@ -76,6 +78,19 @@ func (k *Link) ID() uint64 { return k.id }
 
 // Peer says who is at the other end.
 func (k *Link) Peer() codec.Peer { return k.peer }
+
+// Certificate is what the device presented and was verified by, nil for none.
+func (k *Link) Certificate() *x509.Certificate {
+	secured, ok := k.conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := secured.ConnectionState()
+	if len(state.VerifiedChains) == 0 {
+		return nil
+	}
+	return state.PeerCertificates[0]
+}
 
 // Done is closed when the link is closed, before what is queued is flushed.
 func (k *Link) Done() <-chan struct{} {

@@ -189,6 +189,9 @@ func (l *Listener) admit(k *Link) (refused string) {
 	if len(l.opts.Allow) > 0 && !containsAddr(l.opts.Allow, addr) {
 		return RefusedAllowList
 	}
+	if l.opts.Barred != nil && l.opts.Barred(addr) {
+		return RefusedBarred
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.addresses[addr] >= l.opts.PerAddress {

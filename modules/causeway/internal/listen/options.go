@@ -25,6 +25,10 @@ type Options struct {
 	// Allow lists the addresses that may connect, judged on the device's own
 	// address (that of the PROXY header where there is one). Empty means all.
 	Allow []netip.Prefix
+	// Barred tells of an address, when it connects and is allowed, whether it may not all
+	// the same: a ban comes and goes while the listener is open. It must be quick and safe
+	// for concurrent use. Nil bars nobody.
+	Barred func(netip.Addr) bool
 	// Connections bounds the links of this listener. Default: 10,000, half the
 	// 20,000 open files that a container is commonly given.
 	Connections int
@@ -58,6 +62,8 @@ const (
 	RefusedAccept = "accept"
 	// RefusedAllowList: the address is not in Options.Allow.
 	RefusedAllowList = "allow-list"
+	// RefusedBarred: Options.Barred said so.
+	RefusedBarred = "banned"
 	// RefusedConnections: Options.Connections was reached.
 	RefusedConnections = "connections"
 	// RefusedPerAddress: Options.PerAddress was reached.

@@ -106,7 +106,11 @@ func TestTLSLinkKnowsTheVerifiedCertificate(t *testing.T) {
 			conn := secure(t, dial(t, l), &tls.Config{RootCAs: ca.pool, Certificates: certificates})
 			write(t, conn, "hi")
 			wantText(t, conn, "hi")
-			p := receive(t, links, "link").Peer()
+			k := receive(t, links, "link")
+			p := k.Peer()
+			if leaf := k.Certificate(); (leaf != nil) != (certificates != nil) || leaf != nil && !leaf.Equal(device.Leaf) {
+				t.Errorf("certificate %v", leaf)
+			}
 			if p.Transport != "tls" {
 				t.Errorf("transport %q", p.Transport)
 			}

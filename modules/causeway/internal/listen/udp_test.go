@@ -3,7 +3,9 @@ package listen
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -191,4 +193,22 @@ func fullQuota() *Quota {
 	q := NewQuota(1)
 	q.acquire()
 	return q
+}
+
+func TestABannedAddressIsNoPeer(t *testing.T) {
+	var refused refusals
+	var banned atomic.Bool
+	h, links, _ := peers()
+	l := serve(t, Options{
+		Network: "udp", Refused: refused.add, Barred: func(netip.Addr) bool { return banned.Load() },
+	}, h)
+	conn := dial(t, l)
+	exchange(t, conn, "a")
+	banned.Store(true)
+	exchange(t, conn, "b") // its link was there before, and is its owner's to close
+	receive(t, links, "link").Close("banned")
+	eventually(t, "it is refused from then on", func() bool {
+		write(t, conn, "c")
+		return refused.of(RefusedBarred) > 0 && l.Links() == 0
+	})
 }

@@ -18,6 +18,7 @@ type listenerVectors struct {
 	opened, bytesIn, bytesOut, frames, malformed *prometheus.CounterVec
 	messages, datagrams, acks, naks, panics      *prometheus.CounterVec
 	closed, refused, commands, letters           *prometheus.CounterVec
+	logins, takenOver                            *prometheus.CounterVec
 	ack                                          *prometheus.HistogramVec
 }
 
@@ -47,6 +48,10 @@ func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 		panics: counter("causeway_codec_failures_total",
 			"Failures of a codec itself (panic, budget), each of which closed a link.", "listener"),
 		commands: counter("causeway_commands_total", "Commands to devices, by outcome.", "listener", "outcome"),
+		logins: counter("causeway_logins_total",
+			"Devices that authentication has judged, by outcome.", "listener", "outcome"),
+		takenOver: counter("causeway_duplicate_logins_total",
+			"Logins of devices of which another link was open, which they took over.", "listener"),
 		letters: counter("causeway_dead_letters_total",
 			"Frames and messages that became dead letters, by kind.", "listener", "kind"),
 		ack: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -63,7 +68,7 @@ func (v *listenerVectors) forget(name string) {
 	label := prometheus.Labels{"listener": name}
 	for _, vec := range []interface{ DeletePartialMatch(prometheus.Labels) int }{
 		v.links, v.opened, v.bytesIn, v.bytesOut, v.frames, v.malformed, v.messages, v.datagrams, v.acks,
-		v.naks, v.panics, v.closed, v.refused, v.commands, v.letters, v.ack,
+		v.naks, v.panics, v.closed, v.refused, v.commands, v.letters, v.ack, v.logins, v.takenOver,
 	} {
 		vec.DeletePartialMatch(label)
 	}
@@ -77,8 +82,9 @@ type Listener struct {
 	LinksOpened, BytesIn, BytesOut, Frames, FramesMalformed prometheus.Counter
 	Messages, Acks, Naks, CodecFailures                     prometheus.Counter
 	LinksClosed, LinksRefused, Commands, DeadLetters        *Counts
-	// DatagramsDropped are by reason.
-	DatagramsDropped *Counts
+	// DatagramsDropped are by reason, Logins by what became of them.
+	DatagramsDropped, Logins *Counts
+	DuplicateLogins          prometheus.Counter
 	// AckLatency is in seconds.
 	AckLatency prometheus.Observer
 
@@ -103,6 +109,7 @@ func (m *Metrics) Listener(name string) *Listener {
 			CodecFailures: v.panics.WithLabelValues(name),
 			LinksClosed:   newCounts(v.closed, name), LinksRefused: newCounts(v.refused, name),
 			Commands: newCounts(v.commands, name), DeadLetters: newCounts(v.letters, name),
+			Logins: newCounts(v.logins, name), DuplicateLogins: v.takenOver.WithLabelValues(name),
 			AckLatency: v.ack.WithLabelValues(name),
 		}
 		l.latency, _ = l.AckLatency.(prometheus.Metric) // every histogram is one

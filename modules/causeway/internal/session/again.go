@@ -2,6 +2,7 @@ package session
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,10 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
+
+// againPatience bounds the judgement of a device whose frame is decoded again: that of a
+// login, which a chain of authenticators gets too.
+const againPatience = 10 * time.Second
 
 // Again is a received frame that is to be decoded once more, outside of its link.
 type Again struct {
@@ -43,7 +48,7 @@ func (p *Profile) Decode(a Again) (list []message.Message, err error) {
 			return nil, err
 		}
 	}
-	g := again{profile: p, dialogue: d, device: a.Device, at: a.At, epoch: a.Epoch}
+	g := again{profile: p, link: past{a.Peer}, dialogue: d, device: a.Device, at: a.At, epoch: a.Epoch}
 	if a.Uncut {
 		err = g.cut(a.Frame)
 	} else {
@@ -58,12 +63,43 @@ func (p *Profile) Decode(a Again) (list []message.Message, err error) {
 // again is one frame being decoded once more.
 type again struct {
 	profile  *Profile
+	link     Link
 	dialogue codec.Dialogue
 	device   string
 	at       time.Time
 	epoch    uint64
 	out      codec.Outcome
 	list     []message.Message
+}
+
+// past stands for a link that is gone.
+type past struct{ peer codec.Peer }
+
+// Send implements Link.
+func (past) Send([]byte) error { return ErrGone }
+
+// Close implements Link.
+func (past) Close(string) {}
+
+// Peer implements Link.
+func (p past) Peer() codec.Peer { return p.peer }
+
+// admitted judges a device as a link would.
+func (g *again) admitted(c Claim) error {
+	a := g.profile.Admission
+	if a == nil {
+		return nil
+	}
+	v, ok := a.Now(c)
+	if !ok {
+		ctx, cancel := context.WithTimeout(context.Background(), againPatience)
+		defer cancel()
+		v = a.Admit(ctx, c)
+	}
+	if v.Decision != Accept {
+		return refused(c.Device, v)
+	}
+	return nil
 }
 
 // cut cuts a piece of a stream, as the listener does today.
@@ -102,8 +138,8 @@ func (g *again) take(b []byte) error {
 		if err := checkDevice(id); err != nil {
 			return err
 		}
-		if !g.profile.Admit(id) {
-			return fmt.Errorf("device %q: %w", id, codec.ErrRefused)
+		if err := g.admitted(Claim{Link: g.link, Device: id, Secret: out.Identity.Secret, Named: true}); err != nil {
+			return err
 		}
 		g.device = id
 	}

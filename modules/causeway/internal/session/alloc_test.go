@@ -80,6 +80,33 @@ func TestFrameOfAKnownShapeAllocatesNothing(t *testing.T) {
 	}
 }
 
+// once is an admission that takes its time, and lets everybody in for an hour.
+type once struct{}
+
+func (once) Now(Claim) (Verdict, bool) { return Verdict{}, false }
+func (once) Admit(context.Context, Claim) Verdict {
+	return Verdict{Decision: Accept, By: "test", Expires: time.Now().Add(time.Hour)}
+}
+func (once) Start(Claim, func(Verdict)) error { return nil }
+
+func TestFrameOfADeviceThatWasJudgedAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Log("not measured under the race detector")
+		return
+	}
+	s, frame, now, ctx := knownSession(t), []byte(`{"speed":54}`), time.Now(), t.Context()
+	s.profile.Admission = once{}
+	defer s.End()
+	n := testing.AllocsPerRun(1000, func() {
+		if err := s.take(ctx, frame, now); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 || s.standing.Load() == nil {
+		t.Errorf("a frame costs %.0f allocations", n)
+	}
+}
+
 func TestDatagramOfAKnownShapeAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Log("not measured under the race detector")

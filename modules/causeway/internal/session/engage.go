@@ -132,15 +132,17 @@ func (s *Session) resume(old, e *engagement) (err error) {
 	if s.profile.Framing == nil && (old.framer == nil) != (e.framer == nil) {
 		return fmt.Errorf("the framing changes: %w", errors.ErrUnsupported)
 	}
-	id := s.identity.Load()
-	if id == nil {
+	device := ""
+	if id := s.identity.Load(); id != nil {
+		device = *id
+	} else if device = s.heldDevice(); device == "" {
 		return nil
 	}
 	r, ok := e.dialogue.(codec.Resumer)
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	return r.Resume(*id)
+	return r.Resume(device)
 }
 
 // release closes a dialogue that is not used any more.

@@ -230,7 +230,7 @@ func newRig(t *testing.T) *rig {
 	u, o := &fakeUplink{room: make(chan struct{})}, &fakeObserver{}
 	r := &rig{uplink: u, observer: o, Profile: &Profile{
 		Listener: "l", CodecName: "toy", Output: "telemetry", Codec: toy{},
-		Admit:      func(device string) bool { return device != "stranger" },
+		Admission:  AdmitFunc(func(device string) bool { return device != "stranger" }),
 		FrameBytes: 1024, LoginBytes: 4096, LoginTime: 10 * time.Second, Idle: time.Minute,
 		Uplink: u, Router: fakeRouter{}, Table: NewTable(), Observer: o,
 	}}

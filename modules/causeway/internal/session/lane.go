@@ -26,7 +26,8 @@ type lane struct {
 // speaking is the device that was bound last, to skip the lookup.
 type speaking struct {
 	device string
-	moves  uint64 // of the table, when it was bound
+	moves  uint64    // of the table, when it was bound
+	until  time.Time // when it has to be judged again; zero is never
 }
 
 // takeLane lends the session a lane, giveLane takes it back.
@@ -59,7 +60,7 @@ var errAnswer = errors.New("answer device")
 func (l *lane) process(ctx context.Context, at time.Time) error {
 	s, out := l.session, &l.out
 	if out.Identity.Device != "" {
-		if err := l.identify(&out.Identity); err != nil {
+		if on, err := l.identify(&out.Identity); err != nil || !on {
 			return err
 		}
 	}
@@ -78,30 +79,6 @@ func (l *lane) process(ctx context.Context, at time.Time) error {
 		return &ending{reason: out.Close, orderly: true}
 	}
 	return nil
-}
-
-// identify judges the device's claim. A second login with the same id takes over:
-// the old link is closed.
-func (l *lane) identify(id *codec.Identity) error {
-	s := l.session
-	if err := checkDevice(id.Device); err != nil {
-		s.refused(id.Device, reasonIllegal)
-		return errors.Join(l.write(id.Refuse), err)
-	}
-	if !s.profile.Admit(id.Device) {
-		s.refused(id.Device, reasonUnknown)
-		if err := l.write(id.Refuse); err != nil {
-			return err
-		}
-		return fmt.Errorf("device %q: %w", id.Device, codec.ErrRefused)
-	}
-	if !s.loggedIn(id.Device) {
-		device := id.Device
-		s.identity.Store(&device)
-		s.profile.Table.claim(device, s)
-	}
-	s.present.Store(true)
-	return l.write(id.Accept)
 }
 
 // deliver hands the messages up, with the acknowledgement waiting for them.
@@ -198,8 +175,14 @@ func (l *lane) add(m *codec.Message, receipt message.Receipt, at time.Time, seq 
 	if err == nil {
 		return true
 	}
-	last := len(l.msgs) - 1
-	l.session.report(Fault{Kind: FaultIdentity, Err: err, Message: &l.msgs[last]})
+	last, kind := len(l.msgs)-1, FaultIdentity
+	if !errors.Is(err, message.ErrRefused) {
+		kind = FaultDropped
+	}
+	if errors.Is(err, ErrHeld) {
+		l.session.profile.Quarantine.sample(m.Device, l.session, m.Body, at)
+	}
+	l.session.report(Fault{Kind: kind, Err: err, Message: &l.msgs[last]})
 	l.msgs = l.msgs[:last]
 	receipt.Settled(&handled{err})
 	return false
@@ -245,25 +228,29 @@ func (h *handled) Unwrap() error { return h.err }
 // speaker is the device that a message is of. A link that speaks for several brings
 // each of them in by the same rule as a login. The session comes to speak for it
 // when it did not before, or when another session may have taken it meanwhile.
-func (l *lane) speaker(named string) (string, error) {
+func (l *lane) speaker(named string, at time.Time) (string, error) {
 	s, device := l.session, named
 	if device == "" {
 		device = s.Device()
 	}
 	moves := s.profile.Table.moves.Load()
-	if device == l.speaks.device && moves == l.speaks.moves {
+	if device == l.speaks.device && moves == l.speaks.moves &&
+		(l.speaks.until.IsZero() || at.Before(l.speaks.until)) {
 		return device, nil
 	}
 	if err := checkDevice(device); err != nil {
 		s.refused(device, reasonIllegal)
 		return "", fmt.Errorf("%w: %w", message.ErrRefused, err)
 	}
-	if named != "" && !s.loggedIn(named) && !s.profile.Admit(named) {
-		s.refused(named, reasonUnknown)
-		return "", fmt.Errorf("device %q: %w: %w", named, message.ErrRefused, codec.ErrRefused)
+	var until time.Time
+	if !s.loggedIn(device) {
+		var err error
+		if until, err = l.admitted(device, named != ""); err != nil {
+			return "", err
+		}
 	}
 	s.bind(device)
-	*l.speaks = speaking{device, moves}
+	*l.speaks = speaking{device, moves, until}
 	return device, nil
 }
 
@@ -278,7 +265,7 @@ func (l *lane) envelope(m *codec.Message, at time.Time, seq uint64) error {
 	}
 	e := &l.msgs[len(l.msgs)-1]
 	s.profile.envelope(e, m, at)
-	device, err := l.speaker(m.Device)
+	device, err := l.speaker(m.Device, at)
 	if err != nil {
 		return err
 	}

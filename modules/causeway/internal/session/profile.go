@@ -36,9 +36,11 @@ type Profile struct {
 	// Device is the fixed device id, empty for none: then a message without one
 	// carries the listener's name.
 	Device string
-	// Admit tells whether a device that names itself, by a login or in a message, may
-	// come in.
-	Admit func(device string) bool
+	// Admission judges devices that name themselves, by a login or in a message. Nil
+	// lets everybody in.
+	Admission Admission
+	// Quarantine takes devices whose verdict is Hold; nil refuses them.
+	Quarantine *Quarantine
 	// FrameBytes bounds a frame. LoginBytes and LoginTime bound what comes before
 	// the first identity or message; Idle is the longest time without a frame.
 	FrameBytes, LoginBytes int
@@ -100,6 +102,9 @@ type Fault struct {
 	// 64 KiB of it; otherwise the frame as the codec got it.
 	Frame []byte
 	Uncut bool
+	// Private tells that Frame may hold what a device logs in with: its device is not
+	// let in yet, or the secret was found in it.
+	Private bool
 	// Message is what was refused before it came to the hub. What the hub refuses is
 	// in the error, a *message.Refused.
 	Message *message.Message

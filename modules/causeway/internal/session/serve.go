@@ -249,6 +249,10 @@ func (g *loginGate) Read(p []byte) (int, error) {
 
 // Datagram takes one datagram of a UDP peer. It never waits.
 func (s *Session) Datagram(b []byte, at time.Time) {
+	if s.isJudging() {
+		s.fault(FaultDropped, ErrJudging)
+		return // silence: the device sends again
+	}
 	ctx := context.Background() // nothing on the way of a datagram waits
 	s.main = s.takeLane(&s.speaks, true)
 	defer func() {

@@ -47,9 +47,11 @@ type Session struct {
 	last     atomic.Int64           // UnixNano of the last frame
 	frames   atomic.Uint64
 	bound    binding
-	asked    time.Time // when the session began to wait for the frame after the last
-	read     int       // bytes before the first identity or message
-	tally    tally     // of the link's own goroutine
+	standing atomic.Pointer[standing] // nil where nobody was judged for longer
+	doubles  atomic.Uint64            // logins of the device that took over from an open link, in a row
+	asked    time.Time                // when the session began to wait for the frame after the last
+	read     int                      // bytes before the first identity or message
+	tally    tally                    // of the link's own goroutine
 	gone     sync.Once
 }
 
@@ -130,8 +132,15 @@ func (s *Session) split(data []byte, atEOF bool) (advance int, b []byte, err err
 func (s *Session) take(ctx context.Context, b []byte, at time.Time) error {
 	s.tally.frames++
 	s.tally.bytes += len(b)
+	if s.withheld(b, at) {
+		return nil
+	}
 	s.pending.raw(b)
-	l := s.main
+	return s.pass(ctx, s.main, b, at)
+}
+
+// pass gives a frame to the dialogue and carries out what it makes of it.
+func (s *Session) pass(ctx context.Context, l *lane, b []byte, at time.Time) error {
 	err := s.receive(codec.Frame{Bytes: b, At: at}, &l.out)
 	switch {
 	case errors.Is(err, codec.ErrBroken):
@@ -165,6 +174,7 @@ func (s *Session) fault(kind FaultKind, err error) { s.report(Fault{Kind: kind, 
 // report tells of a fault of this session.
 func (s *Session) report(f Fault) {
 	f.Link, f.Device = s.link, s.Device()
+	f.Private = len(f.Frame) > 0 && s.private(f.Frame)
 	s.profile.Observer.Fault(f)
 }
 
@@ -253,6 +263,12 @@ func (s *Session) fail(err error) {
 func (s *Session) End() {
 	s.gone.Do(func() {
 		s.profile.Table.leave(s)
+		if st := s.standing.Load(); st != nil {
+			st.leave()
+			if q := s.profile.Quarantine; q != nil {
+				q.leave(s)
+			}
+		}
 		s.pending.fail(ErrGone)
 		s.closeDialogue()
 	})

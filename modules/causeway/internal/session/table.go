@@ -58,15 +58,28 @@ type Status struct {
 	LastSeen time.Time `json:"lastSeen"`
 	Frames   uint64    `json:"frames"`
 	Messages uint64    `json:"messages"`
+	// AdmittedBy is the name of what let the device in, and Expires when it has to go;
+	// both are absent where nothing has judged it.
+	AdmittedBy string     `json:"admittedBy,omitempty"`
+	Expires    *time.Time `json:"expires,omitempty"`
+	// DuplicateLogins is how many logins in a row found an open link of the device.
+	DuplicateLogins uint64 `json:"duplicateLogins,omitempty"`
 }
 
 // Status describes the device on its session.
 func (s *Session) status(device string) Status {
 	peer := s.link.Peer()
-	return Status{
+	d := Status{
 		Device: device, Listener: s.profile.Listener, Codec: s.profile.CodecName, Remote: peer.Remote.String(),
 		Since: s.began.UTC(), LastSeen: s.lastSeen().UTC(), Frames: s.frames.Load(), Messages: s.seq.Load(),
 	}
+	if id := s.identity.Load(); id != nil && *id == device {
+		d.DuplicateLogins = s.doubles.Load()
+	}
+	if st := s.standing.Load(); st != nil {
+		d.AdmittedBy, d.Expires = st.verdictOf(device)
+	}
+	return d
 }
 
 func (s *Session) lastSeen() time.Time { return time.Unix(0, s.last.Load()) }
@@ -139,6 +152,7 @@ func (t *Table) leave(s *Session) {
 func (t *Table) claim(device string, s *Session) {
 	if old := t.put(device, s, true); old != nil && old.loggedIn(device) {
 		t.retire(old)
+		s.doubles.Store(old.doubles.Load() + 1)
 		old.link.Close("taken-over")
 	}
 }

@@ -50,6 +50,9 @@ func (d *toyDialogue) Receive(f codec.Frame, out *codec.Outcome) error {
 	switch words[0] {
 	case "login":
 		out.Identity = codec.Identity{Device: rest[0], Accept: []byte("welcome\n"), Refuse: []byte("refused\n")}
+		if len(rest) > 1 {
+			out.Identity.Secret = rest[1]
+		}
 	case "hello":
 		out.Reply = []byte("hello yourself\n")
 	case "data", "bye":

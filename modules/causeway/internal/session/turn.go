@@ -58,6 +58,8 @@ const (
 	reasonUnknown     = "unknown-device"
 	reasonIllegal     = "illegal-id"
 	reasonCodec       = "refused-by-codec"
+	reasonDenied      = "not-authenticated"
+	reasonUndecided   = "undecided"
 	reasonNo          = "refused-by-device"
 	reasonNoAnswer    = "no-answer"
 	reasonNotSent     = "not-sent"

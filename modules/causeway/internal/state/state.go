@@ -27,6 +27,8 @@ var (
 	ErrDamaged = errors.New("state file is damaged")
 	// ErrUnavailable: the file could not be opened, or is closed.
 	ErrUnavailable = errors.New("state file is not available")
+	// ErrLocked: another process has the file open.
+	ErrLocked = errors.New("another process has the state file open")
 	// ErrNone: there is no value under that key.
 	ErrNone = errors.New("no such key")
 )
@@ -56,12 +58,16 @@ func New(dir string) *File {
 // before the other calls, and Close after them. An error is a report: it wraps
 // ErrDamaged when the file was renamed to state.db.damaged and a new one begun, which
 // is usable; otherwise it wraps ErrUnavailable, as every later call does.
-func (f *File) Open() error {
+func (f *File) Open() error { return f.OpenWithin(lockWait) }
+
+// OpenWithin is Open, which waits only so long for another process that has the file
+// open; the error wraps ErrLocked then, besides ErrUnavailable.
+func (f *File) OpenWithin(wait time.Duration) error {
 	path := filepath.Join(f.dir, name)
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return f.unavailable(err)
 	}
-	db, err := open(path)
+	db, err := open(path, wait)
 	if err == nil {
 		f.db = db
 		return nil
@@ -74,7 +80,7 @@ func (f *File) Open() error {
 	if err := os.Rename(path, aside); err != nil {
 		return f.unavailable(errors.Join(report, err))
 	}
-	if db, err = open(path); err != nil {
+	if db, err = open(path, wait); err != nil {
 		return f.unavailable(errors.Join(report, err))
 	}
 	f.db = db
@@ -88,10 +94,10 @@ func (f *File) unavailable(err error) error {
 
 // open opens and looks through the whole file: some 20 ms for the 16 MiB that the
 // rooms keep by default.
-func open(path string) (db *bbolt.DB, err error) {
+func open(path string, wait time.Duration) (db *bbolt.DB, err error) {
 	defer recovered(&err)
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait})
 	if err != nil {
 		return nil, sorted(err)
 	}
@@ -104,8 +110,10 @@ func open(path string) (db *bbolt.DB, err error) {
 // sorted tells damage from a file that cannot be opened: what the system says, or
 // another process holds, is no damage.
 func sorted(err error) error {
-	_, errno := errors.AsType[syscall.Errno](err)
-	if errno || errors.Is(err, bolterrors.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return ErrLocked
+	}
+	if _, errno := errors.AsType[syscall.Errno](err); errno {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)

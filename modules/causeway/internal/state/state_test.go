@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -214,5 +215,14 @@ func TestAClosedFileIsUnavailable(t *testing.T) {
 	}
 	if err := f.View("room", func(*Bucket) error { return nil }); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("view: %v", err)
+	}
+}
+
+func TestAFileThatAnotherHasOpenIsWaitedForAndNotDamaged(t *testing.T) {
+	dir := t.TempDir()
+	opened(t, dir)
+	err := New(dir).OpenWithin(10 * time.Millisecond)
+	if !errors.Is(err, ErrLocked) || !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrDamaged) {
+		t.Errorf("opened twice: %v", err)
 	}
 }

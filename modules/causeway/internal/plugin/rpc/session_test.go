@@ -115,7 +115,7 @@ func TestASlowPluginCostsItsOwnLinkAndLeavesADeadLetter(t *testing.T) {
 	}
 	g := &gateway{}
 	p := &session.Profile{
-		Listener: "l", CodecName: "plugin", Output: "telemetry", Codec: made, Admit: func(string) bool { return true },
+		Listener: "l", CodecName: "plugin", Output: "telemetry", Codec: made,
 		FrameBytes: 1024, LoginBytes: 4096, LoginTime: time.Minute, Idle: time.Minute,
 		Uplink: g, Router: g, Table: session.NewTable(), Observer: g,
 	}
