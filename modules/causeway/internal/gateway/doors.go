@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -231,6 +232,11 @@ func (d *doors) ListQuarantine(after string, limit int) any {
 
 // AdmitDevice implements command.Quarantine.
 func (d *doors) AdmitDevice(device string, lasts time.Duration) (connected bool, err error) {
+	if l := d.g.running()[d.quarantine.On(device)]; l != nil && l.admission.fits != nil {
+		if err := l.admission.fits(device); err != nil {
+			return false, fmt.Errorf("admit device %q: %w", device, err)
+		}
+	}
 	until := time.Now().Add(lasts)
 	if err := d.visitors.admit(device, until); err != nil {
 		return false, err

@@ -89,6 +89,16 @@ func (q *Quarantine) List(after string, limit, size int) (page []Quarantined, to
 	return page, total
 }
 
+// On is the name of the listener by which a device in quarantine came, empty for none.
+func (q *Quarantine) On(device string) string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e := q.wards[device]; e != nil {
+		return wardOf(e).session.profile.Listener
+	}
+	return ""
+}
+
 // Admit lets a device in on the link that it is on, false when it is not in quarantine.
 // What was kept of a stream is taken now, in order; where more came than was kept, the
 // link is closed instead, so that the device begins anew. Datagrams come again.

@@ -48,6 +48,9 @@ func TestADeviceThatIsAdmittedGoesOnWhereItWas(t *testing.T) {
 		r, _ := guarded(t, 0)
 		d := r.connect(t)
 		d.say("login new-1\ndata a\ndata b\n")
+		if r.Quarantine.On("new-1") != "l" || r.Quarantine.On("new-2") != "" {
+			t.Error("nobody knows where it is")
+		}
 		if r.Quarantine.Admit("new-2", Verdict{}) || !r.Quarantine.Admit("new-1", Verdict{By: "operator"}) {
 			t.Fatal("the wrong one is in quarantine")
 		}
