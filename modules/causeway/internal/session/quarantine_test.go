@@ -167,3 +167,21 @@ func TestAListenerWithoutQuarantineRefuses(t *testing.T) {
 		d.closedFor("identity")
 	})
 }
+
+func TestACodecThatIsExchangedKnowsWhoIsInQuarantine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := guarded(t, 0)
+		r.Codec = &version{name: "v1"}
+		d := r.connect(t)
+		d.say("login new-1\na\n")
+		r.Swap(&version{name: "v2", resumes: true}, false)
+		d.say("b\n") // between two frames it goes over
+		r.Quarantine.Admit("new-1", Verdict{})
+		d.say("c\n")
+		if got := r.uplink.taken(); !slices.Equal(got, []string{
+			"a by v2 of new-1", "b by v2 of new-1", "c by v2 of new-1",
+		}) {
+			t.Errorf("sent %q", got)
+		}
+	})
+}
