@@ -297,3 +297,48 @@ func TestADeviceThatKeepsEndingItsConnectionIsQuarantined(t *testing.T) {
 		t.Errorf("it is in quarantine for %q", got.Reason)
 	}
 }
+
+func TestTokensOfDevicesAreRenewedOnTheOpenConnection(t *testing.T) {
+	t.Parallel()
+	p := overAMQP()
+	sim := p.StartSimulator(t, meters)
+	g := p.StartGateway(t, sim, world.Workload, "CAUSEWAY_TOKEN_TTL_SECONDS=10")
+	c := newCrowd(t, sim, g.Addr("meters"), 10)
+	pace := time.NewTicker(200 * time.Millisecond)
+	defer pace.Stop()
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); <-pace.C { // two lives of a token
+		c.send(5, 30*time.Second)
+	}
+	settled(t, g, 10)
+	c.arrived()
+	for id, s := range sim.Stats().Identities {
+		if strings.HasPrefix(id, "meter-") && s.Connections != 1 {
+			t.Errorf("%s has had %d connections", id, s.Connections)
+		}
+	}
+}
+
+func TestDevicesThatAreGoneAreReleased(t *testing.T) {
+	t.Parallel()
+	p := overAMQP()
+	sim := p.StartSimulator(t, strings.Replace(meters, `"identity": {`, `"identity": {"idleSeconds": 10, `, 1))
+	g := p.StartGateway(t, sim, world.Workload)
+	c := newCrowd(t, sim, g.Addr("meters"), 5)
+	c.send(1, 30*time.Second)
+	settled(t, g, 5)
+	for _, m := range c.list[1:] {
+		_ = m.conn.Close()
+	}
+	world.Eventually(t, 60*time.Second, "four of five are released", func() bool {
+		return metric(t, g, "causeway_identities_attached") == 1
+	})
+	c.list[1] = dialMeter(t, g.Addr("meters"), c.list[1].id)
+	c.list[1].next = 1 // it goes on where it was
+	for _, m := range c.list[:2] {
+		if err := m.send(30 * time.Second); err != nil {
+			t.Error(err)
+		}
+	}
+	settled(t, g, 2)
+	c.arrived()
+}
