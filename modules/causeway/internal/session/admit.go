@@ -42,13 +42,8 @@ func (l *lane) judge(c Claim, id *codec.Identity) Verdict {
 		return l.judgeAside(c, id)
 	default:
 		ctx, cancel := s.judging()
-		defer cancel()
-		if id != nil { // what came before the login need not wait for it
-			if err := l.flush(ctx); err != nil {
-				return Verdict{Decision: Undecided, Reason: err.Error()}
-			}
-		}
 		v = admission.Admit(ctx, c)
+		cancel()
 		if kept {
 			s.stand().remember(c, v, time.Now())
 		}

@@ -14,6 +14,11 @@ const gatherMost = 32
 // those of the frames before it: what came with one read is handed over together, at the
 // latest before the link is read again, or before an outcome that is acknowledged.
 func (l *lane) gather(ctx context.Context, at time.Time) error {
+	if len(l.msgs) > 0 && !l.known(at) {
+		if err := l.flush(ctx); err != nil {
+			return err
+		}
+	}
 	from := len(l.msgs)
 	if err := l.put(&l.session.acks, at); err != nil {
 		l.msgs = l.msgs[:from]
@@ -26,6 +31,23 @@ func (l *lane) gather(ctx context.Context, at time.Time) error {
 		present.Store(true)
 	}
 	return nil
+}
+
+// known tells whether all messages of the outcome are of the device that the link spoke for
+// last. Another may have to be judged first, and what came before must not wait for that.
+func (l *lane) known(at time.Time) bool {
+	s, out := l.session, &l.out
+	moves := s.profile.Table.moves.Load()
+	for i := range out.Messages {
+		device := out.Messages[i].Device
+		if device == "" {
+			device = s.Device()
+		}
+		if !l.speaks.covers(device, moves, at) {
+			return false
+		}
+	}
+	return true
 }
 
 // lasting tells whether the messages may be kept until the next read: their bodies are parts

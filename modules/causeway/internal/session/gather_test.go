@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,56 @@ func TestWhatAnUplinkOfSeveralDoesNotTakeIsDroppedUnlessItIsToBeAcknowledged(t *
 			r.faults(t, want...)
 		})
 	}
+}
+
+func TestWhatCameBeforeADeviceThatIsJudgedDoesNotWaitForTheVerdict(t *testing.T) {
+	for name, c := range map[string]struct {
+		say          string
+		first, later int
+	}{
+		"in a message": {"from meter-1 a b\nfrom meter-1 c\nfrom meter-2 d\n", 3, 4},
+		"by a login":   {"from meter-1 a b\nlogin t-1 1-t\nnote d\n", 2, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, a := guarded(t, time.Second)
+				r.Codec = inFrame{}
+				d := r.connect(t)
+				d.say(c.say)
+				after(time.Second)
+				if got := r.uplink.taken(); len(got) != c.first {
+					t.Errorf("handed over while the other is judged: %q, want %d", got, c.first)
+				}
+				after(time.Second)
+				if got := r.uplink.taken(); len(got) != c.later {
+					t.Errorf("handed over in the end: %q, want %d", got, c.later)
+				}
+				if len(a.asked) != 2 {
+					t.Errorf("asked about %v", a.asked)
+				}
+			})
+		})
+	}
+}
+
+// inFrame is toy, but that bodies are parts of the frame: words that stand in it.
+type inFrame struct{ toy }
+
+func (c inFrame) Begin(p codec.Peer) (codec.Dialogue, error) {
+	d, err := c.toy.Begin(p)
+	return inFrameDialogue{d}, err
+}
+
+type inFrameDialogue struct{ codec.Dialogue }
+
+func (d inFrameDialogue) Receive(f codec.Frame, out *codec.Outcome) error {
+	err := d.Dialogue.Receive(f, out)
+	for i := range out.Messages {
+		body := &out.Messages[i].Body
+		at := bytes.LastIndex(f.Bytes, *body)
+		*body = f.Bytes[at:][:len(*body)]
+	}
+	return err
 }
 
 // Whatever devices send and however it is cut into reads, everything is handed over in order,

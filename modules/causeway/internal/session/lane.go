@@ -30,6 +30,11 @@ type speaking struct {
 	until  time.Time // when it has to be judged again; zero is never
 }
 
+// covers tells whether a device was bound last, and need be neither judged nor bound again.
+func (k *speaking) covers(device string, moves uint64, at time.Time) bool {
+	return device == k.device && moves == k.moves && (k.until.IsZero() || at.Before(k.until))
+}
+
 // takeLane lends the session a lane, giveLane takes it back.
 func (s *Session) takeLane(speaks *speaking, hasty bool) *lane {
 	l, _ := s.profile.lanes.Get().(*lane)
@@ -60,6 +65,9 @@ var errAnswer = errors.New("answer device")
 func (l *lane) process(ctx context.Context, at time.Time) error {
 	s, out := l.session, &l.out
 	if out.Identity.Device != "" {
+		if err := l.flush(ctx); err != nil { // the verdict may take a while
+			return err
+		}
 		if on, err := l.identify(&out.Identity); err != nil || !on {
 			return err
 		}
@@ -234,8 +242,7 @@ func (l *lane) speaker(named string, at time.Time) (string, error) {
 		device = s.Device()
 	}
 	moves := s.profile.Table.moves.Load()
-	if device == l.speaks.device && moves == l.speaks.moves &&
-		(l.speaks.until.IsZero() || at.Before(l.speaks.until)) {
+	if l.speaks.covers(device, moves, at) {
 		return device, nil
 	}
 	if err := checkDevice(device); err != nil {
