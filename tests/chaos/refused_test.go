@@ -43,7 +43,7 @@ func TestARecordThatIsRefusedForGoodComesAfterItsPacketsOthers(t *testing.T) {
 		t.Log("left out: over MQTT the hub has no word for no, so it refuses no message for good")
 		return
 	}
-	sim := built.StartSimulator(t, strings.ReplaceAll(deployment, "ACK", "stored"))
+	sim := built.StartSimulator(t, strings.NewReplacer("ACK", "stored", "WHOSE", "module").Replace(deployment))
 	g := built.StartGateway(t, sim, world.Workload)
 	sim.Fault(map[string]any{"refuse": map[string]any{"condition": "amqp:not-allowed"}, "count": 3})
 	f := built.StartFleet(t, g.Addresses(), "-trackers", "1", "-lines", "0", "-udp-trackers", "0", "-meters", "0",
