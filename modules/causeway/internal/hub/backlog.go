@@ -11,6 +11,15 @@ import (
 // after 20 tries: too many open files pass within that time.
 const spillReread = time.Second
 
+// loadMost is how much of what is on disk may be in memory too: half a queue, and of a device, of
+// which there are hundreds, what makes its next transfer.
+func (u *Uplink) loadMost() int {
+	if u.opts.Leaf {
+		return u.opts.BatchBytes / 2
+	}
+	return u.opts.QueueBytes / 2
+}
+
 // load reads the next entry from disk when memory has room for it.
 func (u *Uplink) load() bool {
 	u.mu.Lock()
@@ -21,7 +30,7 @@ func (u *Uplink) load() bool {
 	}
 	d.readNext = max(d.readNext, first)
 	index := d.readNext
-	if !d.spooling || index > last || d.safe > u.opts.QueueBytes/2 || !d.away.IsZero() ||
+	if !d.spooling || index > last || d.safe > u.loadMost() || !d.away.IsZero() ||
 		time.Now().Before(d.reread) {
 		u.mu.Unlock()
 		return false

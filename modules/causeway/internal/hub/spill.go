@@ -350,7 +350,7 @@ func (u *Uplink) written(list []*batch, first uint64) {
 	d.writing = nil
 	for i, b := range list {
 		u.makeSafe(b)
-		if index := first + uint64(i); index == d.readNext && d.safe <= u.opts.QueueBytes/2 {
+		if index := first + uint64(i); index == d.readNext && d.safe <= u.loadMost() {
 			d.readNext++
 			b.entry = &entry{index: index, left: 1}
 			u.push(b)
