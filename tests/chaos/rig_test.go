@@ -42,6 +42,9 @@ const (
 const (
 	memoryLimit     = 192 << 20
 	memoryLimitRace = 768 << 20
+	// identityRace is what the race detector keeps for the links of a device that has an
+	// identity, beyond memoryLimitRace; without it the limit is the same.
+	identityRace = 3 << 20
 )
 
 // size is how many devices of each kind there are, and how often each sends.
@@ -86,6 +89,9 @@ func newRig(t *testing.T, seed uint64, ack string, n size) *rig {
 	}
 	if world.RaceDetector {
 		r.evidence.MemoryLimit = memoryLimitRace
+		if n.identities {
+			r.evidence.MemoryLimit += int64(len(identified(n))) * identityRace
+		}
 	}
 	var err error
 	if r.disk, err = NewDisk(t.TempDir()); err != nil {
