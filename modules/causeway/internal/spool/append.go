@@ -25,7 +25,11 @@ const (
 // them counts: ErrFull, ErrTooLarge and ErrClosed leave no trace, after another one
 // some may be found by the next Open. A failing disk is left alone for 100 ms to 5 s,
 // then the next Append tries a new segment. The records are borrowed.
-func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
+func (s *Spool) Append(entries [][][]byte) (first uint64, err error) { return s.append(entries, false) }
+
+// append is Append. Entries that are moved make room by that, so they may use what is spare, and
+// go over a bound that was lowered.
+func (s *Spool) append(entries [][][]byte, moved bool) (first uint64, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	need, err := s.measure(entries)
@@ -39,7 +43,7 @@ func (s *Spool) Append(entries [][][]byte) (first uint64, err error) {
 		return 0, fmt.Errorf("not tried for another %v: %w", wait.Round(time.Millisecond), s.lastError())
 	}
 	for {
-		err = s.makeTail(need, len(entries))
+		err = s.makeTail(need, len(entries), moved)
 		if !errors.Is(err, ErrFull) || s.opts.Full != DropOldest || !s.dropOldest() {
 			break
 		}
@@ -91,8 +95,8 @@ func padded(size int64) int64 { return (size + 7) &^ 7 }
 func indexFrame(entries int) int64 { return frameHead + padded(int64(entries)*4) }
 
 // makeTail sees to a tail that has room: the present one or a new segment, if the
-// bound allows it.
-func (s *Spool) makeTail(need int64, entries int) error {
+// bound allows it, or it is over it for a while.
+func (s *Spool) makeTail(need int64, entries int, over bool) error {
 	if s.tail != nil {
 		if s.tail.used+need+indexFrame(len(s.tail.slots)+entries) <= s.tail.limit {
 			return nil
@@ -101,11 +105,14 @@ func (s *Spool) makeTail(need int64, entries int) error {
 			return err
 		}
 	}
-	limit := min(int64(s.opts.SegmentBytes), s.opts.Bytes/segmentsLeast)
-	limit = max(limit, fileHead+need+indexFrame(entries))
-	if s.diskUsed()+limit > s.opts.Bytes {
+	limit := max(s.segmentLimit(), fileHead+need+indexFrame(entries))
+	most := s.opts.Bytes
+	if s.spare {
+		most -= s.segmentLimit()
+	}
+	if s.diskUsed()+limit > most {
 		s.deleteDone(false)
-		if s.diskUsed()+limit > s.opts.Bytes {
+		if s.diskUsed()+limit > most && !over {
 			return ErrFull
 		}
 	}
@@ -127,6 +134,11 @@ func (s *Spool) makeTail(need int64, entries int) error {
 	s.stats.Disk += limit
 	s.mu.Unlock()
 	return nil
+}
+
+// segmentLimit is the length of a segment file.
+func (s *Spool) segmentLimit() int64 {
+	return min(int64(s.opts.SegmentBytes), s.opts.Bytes/segmentsLeast)
 }
 
 func (s *Spool) diskUsed() int64 {

@@ -1,24 +1,20 @@
 package spool
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 )
 
-const (
-	// commitMost bounds what is written with one sync, as the uplink does: a smaller spool
-	// may have room for a part.
-	commitMost = 512 << 10
-	// moveEvery bounds how often entries are moved: it costs as much as they are long.
-	moveEvery = 10 * time.Second
-)
+// commitMost bounds what is written with one sync, as the uplink does: a smaller spool may have
+// room for a part.
+const commitMost = 512 << 10
 
-// movedMark begins a record before entries that were moved, with the name of their partition:
-// what the partition has before it is void. Otherwise a crash, after which delivered entries may
-// come again, would bring some of the old copies before the new ones. No caller's record begins
-// so.
+// movedMark begins the first record of an entry that was moved, before the index that the entry had
+// first. No caller's record begins so.
 var movedMark = []byte("\xffmoved ")
 
 // appending is a call of Partition.Append that waits for its sync.
@@ -52,8 +48,8 @@ func (p *Partitions) lead() {
 	batch := p.queue[:n:n]
 	p.queue = p.queue[n:]
 	p.mu.Unlock()
-	p.commit(batch)
 	p.unpin()
+	p.commit(batch)
 	p.mu.Lock()
 	if p.leading = len(p.queue) > 0; p.leading {
 		p.queue[0].turn <- true
@@ -94,85 +90,138 @@ func (p *Partitions) commit(batch []*appending) {
 }
 
 // unpin gives the space of delivered entries back that stand behind one which is not: the
-// spool deletes segments from the oldest on. The partitions with entries in the oldest
-// segment have all of theirs written anew at the end, in their order.
+// spool deletes segments from the oldest on. What is left in the oldest is written anew at the
+// end, of all partitions together. It is called by who leads, so nothing is appended meanwhile.
 func (p *Partitions) unpin() {
-	stats := p.spool.Stats()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	bound := p.spool.bound()
-	if stats.Disk < bound/4*3 || stats.Bytes > stats.Disk/2 || time.Since(p.moved) < moveEvery {
-		return
-	}
-	p.moved = time.Now()
-	end := p.spool.oldestEnd()
-	for name, part := range p.parts {
-		part.trim()
-		if len(part.places) == 0 || part.places[0].index >= end {
-			continue
+	from, to := p.spool.pinned()
+	left := p.within(from, to)
+	for len(left) > 0 {
+		n, size := 0, int64(0)
+		for n < len(left) && (n == 0 || size+left[n].bytes <= commitMost) {
+			size += left[n].bytes
+			n++
 		}
-		if err := p.move(name, part); err != nil {
-			p.spool.report(fmt.Errorf("spool: move the entries of a device that cannot deliver: %w", err))
+		if err := p.move(left[:n]); err != nil {
+			p.spool.report(fmt.Errorf("spool: move the entries of devices that cannot deliver: %w", err))
 			return
 		}
+		left = left[n:]
+	}
+	if from < to {
+		p.spool.giveBack()
 	}
 }
 
-// move writes all entries of a partition anew. It is called with mu held, and gives it
-// back while the disk is used; nothing is appended meanwhile, since the caller leads.
-func (p *Partitions) move(name string, part *Partition) error {
-	base, places := part.base, slices.Clone(part.places)
-	p.mu.Unlock()
-	entries := [][][]byte{{append(slices.Clone(movedMark), name...)}}
-	var old []int
-	var err error
-	for i, at := range places {
-		var records [][]byte
-		if at.index == 0 {
-			continue
-		}
-		if records, err = p.peek(at.index); err != nil {
-			break
-		}
-		if len(records) > 0 {
-			entries, old = append(entries, clone(records)), append(old, i)
-		}
-	}
-	first := uint64(0)
-	if err == nil && len(old) > 0 {
-		first, err = p.spool.Append(entries)
+// resident is an entry of a partition.
+type resident struct {
+	part *Partition
+	at   uint64 // its index in the partition
+	place
+}
+
+// within lists the entries that stand in a part of the spool.
+func (p *Partitions) within(from, to uint64) (list []resident) {
+	if from >= to {
+		return nil
 	}
 	p.mu.Lock()
-	if err != nil || len(old) == 0 {
+	defer p.mu.Unlock()
+	for _, part := range p.parts {
+		for i, at := range part.places {
+			if from <= at.index && at.index < to {
+				list = append(list, resident{part, part.base + uint64(i), at}) //nolint:gosec // a count
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b resident) int { return cmp.Compare(a.index, b.index) })
+	return list
+}
+
+// move writes entries anew, each marked with the index that it had first, by which the next life
+// finds its place among the others.
+func (p *Partitions) move(list []resident) error {
+	var entries [][][]byte
+	var moved []resident
+	for _, r := range list {
+		records, err := p.peek(r.index)
+		if err != nil {
+			return err
+		}
+		began, records := unmark(r.index, records)
+		if len(records) == 0 {
+			continue // delivered meanwhile, or lost
+		}
+		entries = append(entries, append([][]byte{mark(began)}, clone(records)...))
+		moved = append(moved, r)
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	first, err := p.spool.append(entries, true)
+	if err != nil {
 		return err
 	}
-	p.spool.Done(first) // the mark: a crash brings it back with what is void
-	for n, i := range old {
-		moved := first + 1 + uint64(n)
-		at := uint64(i) - (part.base - base) //nolint:gosec // checked below: it wraps to something large
-		if at < uint64(len(part.places)) && part.places[at].index == places[i].index {
-			part.places[at].index = moved
-			p.spool.Done(places[i].index)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for n, r := range moved {
+		anew := first + uint64(n) //nolint:gosec // a count
+		if i := r.at - r.part.base; r.at >= r.part.base && i < uint64(len(r.part.places)) && r.part.places[i].index == r.index {
+			r.part.places[i].index = anew
+			p.spool.Done(r.index)
 			continue
 		}
-		p.spool.Done(moved) // delivered meanwhile
+		p.spool.Done(anew) // delivered meanwhile
 	}
 	return nil
 }
 
-// bound is the bytes of the segments together.
-func (s *Spool) bound() int64 {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return s.opts.Bytes
+// mark is the record before those of an entry that was moved.
+func mark(began uint64) []byte { return binary.BigEndian.AppendUint64(slices.Clone(movedMark), began) }
+
+// unmark returns the index that an entry had first, and its records without the mark.
+func unmark(index uint64, records [][]byte) (began uint64, rest [][]byte) {
+	if len(records) == 0 {
+		return index, nil
+	}
+	text, moved := bytes.CutPrefix(records[0], movedMark)
+	if !moved || len(text) != 8 {
+		return index, records
+	}
+	return binary.BigEndian.Uint64(text), records[1:]
 }
 
-// oldestEnd is the index behind the oldest segment's last.
-func (s *Spool) oldestEnd() uint64 {
+// keepRoom has Append leave room for a segment, so that entries can always be moved.
+func (s *Spool) keepRoom() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.spare = true
+}
+
+// pinned is the oldest segment, from its first index to that after its last, when the bound is
+// near and much of the disk is delivered entries; none otherwise. All segments that stand behind
+// it have their turn before it has one again, so what is written anew is at most three times what
+// becomes free.
+func (s *Spool) pinned() (from, to uint64) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.deleteDone(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.segs) == 0 {
-		return 0
+	unused := int64(0)
+	if s.tail != nil {
+		unused = s.tail.disk - s.tail.used
 	}
-	return s.segs[0].end()
+	full := s.stats.Disk+s.segmentLimit() > s.opts.Bytes/4*3
+	gone := s.stats.Disk - unused - s.stats.Bytes
+	if !full || gone < s.stats.Disk/4 || len(s.segs) < 2 {
+		return 0, 0
+	}
+	return s.segs[0].base, s.segs[0].end()
+}
+
+// giveBack deletes what is delivered at the beginning.
+func (s *Spool) giveBack() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.deleteDone(false)
 }

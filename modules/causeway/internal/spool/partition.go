@@ -1,7 +1,7 @@
 package spool
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,8 +25,7 @@ type Partitions struct {
 	parts   map[string]*Partition
 	most    int64 // bytes of one partition
 	queue   []*appending
-	leading bool      // somebody writes what is queued
-	moved   time.Time // when entries were last moved
+	leading bool // somebody writes what is queued
 
 	reading sync.Mutex // held while the spool is read
 }
@@ -38,7 +37,7 @@ type Partition struct {
 
 	// guarded by all.mu
 	base   uint64  // the index of places[0]
-	places []place // ascending
+	places []place // in the order of their coming
 	bytes  int64   // of entries that are not done
 }
 
@@ -53,23 +52,48 @@ type place struct {
 // bounds the bytes of each partition; 0 means that only the spool is bounded.
 func Divide(s *Spool, most int64, nameOf func(record []byte) string) (*Partitions, error) {
 	p := &Partitions{spool: s, parts: make(map[string]*Partition), most: most}
+	s.keepRoom()
+	found := make(map[string][]finding)
 	first, last := s.Bounds()
 	for index := first; index <= last; index++ {
 		records, err := p.peek(index)
 		if err != nil {
 			return nil, fmt.Errorf("divide spool: %w", err)
 		}
+		began, records := unmark(index, records)
 		if len(records) == 0 {
+			s.Done(index) // it was lost
 			continue
 		}
-		if name, moved := bytes.CutPrefix(records[0], movedMark); moved {
-			p.of(string(name)).void()
-			s.Done(index)
-			continue
-		}
-		p.of(nameOf(records[0])).add(index, int64(encodedSize(records)))
+		name := nameOf(records[0])
+		found[name] = append(found[name], finding{began, place{index, int64(encodedSize(records))}})
+	}
+	for name, list := range found {
+		p.of(name).adopt(list)
 	}
 	return p, nil
+}
+
+// finding is an entry that an earlier life has left, with the place in the order of its partition:
+// the index that it had first.
+type finding struct {
+	began uint64
+	place
+}
+
+// adopt takes what was found. Of an entry that was moved an older copy may have come back with a
+// crash.
+func (p *Partition) adopt(list []finding) {
+	slices.SortFunc(list, func(a, b finding) int {
+		return cmp.Or(cmp.Compare(a.began, b.began), cmp.Compare(a.index, b.index))
+	})
+	for i, f := range list {
+		if i+1 < len(list) && list[i+1].began == f.began {
+			p.all.spool.Done(f.index)
+			continue
+		}
+		p.add(f.index, f.bytes)
+	}
 }
 
 // Of returns the partition of that name, which may hold nothing yet.
@@ -167,6 +191,7 @@ func (p *Partition) Read(index uint64) (records [][]byte, err error) {
 	p.all.reading.Lock()
 	defer p.all.reading.Unlock()
 	borrowed, err := p.all.spool.Read(at)
+	_, borrowed = unmark(at, borrowed)
 	return clone(borrowed), err
 }
 
@@ -196,15 +221,6 @@ func (p *Partition) finish(i int) {
 		p.bytes -= p.places[i].bytes
 		p.places[i] = place{}
 	}
-}
-
-// void gives up what it holds: all of it follows once more.
-func (p *Partition) void() {
-	for i, at := range p.places {
-		p.finish(i)
-		p.all.spool.Done(at.index)
-	}
-	p.trim()
 }
 
 // trim forgets what is done before the oldest that is not.

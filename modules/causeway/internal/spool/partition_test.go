@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -152,9 +151,6 @@ func TestADeviceThatNeverDeliversDoesNotFillTheDiskOfTheOthers(t *testing.T) {
 	}
 	body := append([]byte("busy "), bytes.Repeat([]byte("1"), 8000)...)
 	for i := range 200 { // several times the spool
-		p.mu.Lock()
-		p.moved = time.Time{} // the test does not wait for moveEvery
-		p.mu.Unlock()
 		first, err := busy.Append([][][]byte{{body}})
 		if err != nil {
 			t.Fatalf("append %d: %v", i, err)
@@ -239,11 +235,14 @@ func (m *partitioned) Done(t *rapid.T) {
 	}
 }
 
+// Move writes the entries of a part of the spool anew, as of its oldest segment.
 func (m *partitioned) Move(t *rapid.T) {
-	name := drawName(t)
-	m.p.mu.Lock()
-	defer m.p.mu.Unlock()
-	if err := m.p.move(name, m.p.of(name)); err != nil {
+	first, last := m.s.Bounds()
+	if first > last {
+		return
+	}
+	list := m.p.within(first, first+uint64(rapid.IntRange(1, 6).Draw(t, "many")))
+	if err := m.p.move(list); err != nil {
 		t.Fatalf("move: %v", err)
 	}
 }
@@ -285,4 +284,42 @@ func TestEachPartitionKeepsItsOrderOverMovesAndLives(t *testing.T) {
 			"Append": m.Append, "Done": m.Done, "Move": m.Move, "Kill": m.Kill, "": m.Check,
 		})
 	})
+}
+
+// After a long time without the hub the disk is full. When it comes back, all deliver but one,
+// which the hub refuses: its few entries are the oldest.
+func TestADeviceThatNeverDeliversDoesNotKeepAFullDiskFull(t *testing.T) {
+	p := mustDivide(t, mustOpen(t, Options{Dir: t.TempDir(), Bytes: 256 << 10}), 0)
+	stuck, busy := p.Of("stuck"), p.Of("busy")
+	body := func(name string) [][][]byte {
+		return [][][]byte{{append([]byte(name+" "), bytes.Repeat([]byte("1"), 6000)...)}}
+	}
+	for range 4 {
+		if _, err := stuck.Append(body("stuck")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := false
+	for range 100 {
+		if _, err := busy.Append(body("busy")); errors.Is(err, ErrFull) {
+			full = true
+			break
+		}
+	}
+	if !full {
+		t.Fatal("the disk did not fill")
+	}
+	first, last := busy.Bounds()
+	for index := first; index <= last; index++ {
+		busy.Done(index)
+	}
+	var err error
+	for range 100 { // each a try of the uplink
+		if _, err = busy.Append(body("busy")); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Errorf("nobody can write any more: %v", err)
+	}
 }

@@ -135,6 +135,7 @@ type Spool struct {
 	retry   time.Time     // nothing is written before
 	marked  uint64        // the head that is noted on disk
 	idle    uint64        // the next index when the sweeper last looked
+	spare   bool          // room for a segment is kept for entries that are moved
 
 	reading sync.Mutex // held while the disk is read
 	open    types.ReadableFile

@@ -134,7 +134,7 @@ func (s *Spool) mark() {
 	}
 	entries := [][][]byte{nil}
 	need := frameHead + frameHead + padded(headerSize)
-	err := s.makeTail(need, len(entries))
+	err := s.makeTail(need, len(entries), false)
 	if err == nil {
 		_, err = s.write(entries)
 	}
