@@ -45,6 +45,10 @@ type identities struct {
 	// current is the keys and the mapping in force.
 	current atomic.Pointer[identityPlan]
 
+	// opening is held while the disk is opened or configured. Leaves are called under it, and
+	// never under mu: they take that under a lock of their own, see Released.
+	opening sync.Mutex
+
 	mu     sync.Mutex
 	spool  *spool.Spool // nil: not opened yet
 	parts  *spool.Partitions
@@ -233,6 +237,8 @@ func (i *identities) folder() string {
 
 // want opens the disk, once, and makes those known whose messages it holds.
 func (i *identities) want() {
+	i.opening.Lock()
+	defer i.opening.Unlock()
 	i.mu.Lock()
 	i.use = true
 	opened := i.spool != nil
@@ -244,13 +250,14 @@ func (i *identities) want() {
 	i.mu.Lock()
 	if i.err = err; err == nil {
 		i.spool, i.parts = store, parts
-		i.configureLocked()
 	}
+	wanted := i.wanted
 	i.mu.Unlock()
 	if err != nil {
 		i.g.log.Error().Err(err).Msg("spool of devices cannot be opened, they are acknowledged by the hub only")
 		return
 	}
+	i.bound(store, parts, wanted)
 	i.leaves.UseStores(func(device string) hub.Store { return parts.Of(device) })
 	if names := parts.Names(); len(names) > 0 {
 		i.g.log.Info().Int("devices", len(names)).Int("messages", store.Stats().Records).
@@ -316,23 +323,27 @@ func (i *identities) partitions() *spool.Partitions {
 
 // configure takes the document's wishes; the bound is one of its own beside the module's.
 func (i *identities) configure(wanted config.Spool) {
+	i.opening.Lock()
+	defer i.opening.Unlock()
 	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.wanted = wanted
-	i.configureLocked()
+	store, parts := i.spool, i.parts
+	i.mu.Unlock()
+	if store != nil {
+		i.bound(store, parts, wanted)
+	}
 }
 
-func (i *identities) configureLocked() {
-	i.leaves.WriteAlways(i.wanted.Durability == "always")
-	if i.spool == nil {
-		return
-	}
-	full, most := spool.Block, i.wanted.Bytes/leafSpoolOf
-	if i.wanted.Full == "drop-oldest" {
+// bound has a disk used as it is wished. Without a disk nothing is, or devices would wait for it
+// for ever.
+func (i *identities) bound(store *spool.Spool, parts *spool.Partitions, wanted config.Spool) {
+	full, most := spool.Block, wanted.Bytes/leafSpoolOf
+	if wanted.Full == "drop-oldest" {
 		full, most = spool.DropOldest, 0
 	}
-	i.spool.Configure(i.wanted.Bytes, full)
-	i.parts.Bound(most)
+	store.Configure(wanted.Bytes, full)
+	parts.Bound(most)
+	i.leaves.WriteAlways(wanted.Durability == "always")
 }
 
 // close is the end, after that of the leaves.

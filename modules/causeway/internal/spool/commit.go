@@ -165,12 +165,13 @@ func (p *Partitions) move(list []resident) error {
 	defer p.mu.Unlock()
 	for n, r := range moved {
 		anew := first + uint64(n) //nolint:gosec // a count
-		if i := r.at - r.part.base; r.at >= r.part.base && i < uint64(len(r.part.places)) && r.part.places[i].index == r.index {
-			r.part.places[i].index = anew
-			p.spool.Done(r.index)
+		i, places := r.at-r.part.base, r.part.places
+		if r.at < r.part.base || i >= uint64(len(places)) || places[i].index != r.index { // delivered meanwhile
+			p.spool.Done(anew)
 			continue
 		}
-		p.spool.Done(anew) // delivered meanwhile
+		places[i].index = anew
+		p.spool.Done(r.index)
 	}
 	return nil
 }
