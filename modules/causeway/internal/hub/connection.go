@@ -91,11 +91,11 @@ func (c *connection) attach(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("attach telemetry link: %w", err)
 	}
-	if c.twin, err = newTwinLinks(ctx, c.session, id, version, handler.Desired); err != nil {
+	if c.twin, err = newTwinLinks(ctx, c.session, id, version, "", handler.Desired); err != nil {
 		return err
 	}
-	desk := newMethodDesk(handler.Method, make(chan struct{}, methodsAtOnce))
-	if c.methods, err = newMethodLinks(ctx, c.session, id, version, desk); err != nil {
+	desk := newMethodDesk(handler.Method, make(chan struct{}, methodsAtOnce), answersAtOnce)
+	if c.methods, err = newMethodLinks(ctx, c.session, id, version, "", desk); err != nil {
 		return err
 	}
 	// Delivery is stop-and-wait (DeviceMessageHandler.cs), so little credit is

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,9 +15,18 @@ import (
 )
 
 const (
-	// servicesAgain is the pause after a device's twin and method links were refused: the hub
-	// has as many clients as it takes, or is short of something else.
-	servicesAgain = time.Minute
+	// servicesFirst and servicesMost bound the pause after a device's twin, method or message links
+	// were refused, or ended: the hub has as many clients as it takes, or is short of something
+	// else.
+	servicesFirst = 5 * time.Second
+	servicesMost  = time.Minute
+	// detachTimeout bounds the wait for the hub to let a link go.
+	detachTimeout = 30 * time.Second
+	// leafMethodsAtOnce and leafMethodsEach bound the direct methods of devices that run at the same
+	// time, and those of one: a device is asked one thing at a time, and some that are silent
+	// leave room for the others.
+	leafMethodsAtOnce = 128
+	leafMethodsEach   = 4
 	// leafPauseFirst and leafPauseMost bound the wait after a device was refused: its key is
 	// wrong, or the hub does not know it (yet), which nobody here can change.
 	leafPauseFirst = 2 * time.Second
@@ -146,6 +156,16 @@ type refusedLeaf struct{ err error }
 func (r *refusedLeaf) Error() string { return "device not attached: " + r.err.Error() }
 func (r *refusedLeaf) Unwrap() error { return r.err }
 
+// refusedOn makes a failure one of the device, unless its connection has ended.
+func refusedOn(conn *amqp.Conn, err error) error {
+	select {
+	case <-conn.Done():
+		return err
+	default:
+		return &refusedLeaf{err}
+	}
+}
+
 // serve attaches the device on a connection and serves it until its links end, or ctx.
 // Without a cbs the connection proves who the device is.
 func (f *leaf) serve(ctx context.Context, conn *amqp.Conn, node *cbs) error {
@@ -162,12 +182,12 @@ func (f *leaf) serve(ctx context.Context, conn *amqp.Conn, node *cbs) error {
 	defer f.leave(conn, session)
 	expiry, err := f.prove(attach, node)
 	if err != nil {
-		return &refusedLeaf{err}
+		return refusedOn(conn, err)
 	}
 	events, err := session.NewSender(attach, f.identity().address("/messages/events"),
 		&amqp.SenderOptions{Name: "TelemetrySenderLink", Properties: linkProperties(o.Version, "")})
 	if err != nil {
-		return &refusedLeaf{fmt.Errorf("attach telemetry link: %w", err)}
+		return refusedOn(conn, fmt.Errorf("attach telemetry link: %w", err))
 	}
 	f.mu.Lock()
 	f.refused = 0
@@ -228,20 +248,66 @@ func (f *leaf) serveServices(ctx context.Context, session *amqp.Session) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	again := attempts{pause: servicesFirst}
 	for {
-		s, err := f.attachServices(ctx, session)
+		s, err := f.attachServices(ctx, session, again.suffix())
 		if err == nil {
 			f.stands("")
-			return s.serve(ctx)
+			err = s.serve(ctx)
+			if ctx.Err() == nil {
+				err = errors.Join(err, s.detach())
+			}
 		}
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if ctx.Err() != nil || errors.Is(err, errNotDetached) {
+			return err
 		}
 		f.stands(err.Error())
-		if !sleep(ctx, servicesAgain) {
+		if !again.wait(ctx) {
 			return ctx.Err()
 		}
 	}
+}
+
+// attempts to attach a kind of link on a session.
+type attempts struct {
+	n     int
+	pause time.Duration
+}
+
+// suffix makes the name of a link another at each attempt, see pair.
+func (a *attempts) suffix() string {
+	if a.n++; a.n == 1 {
+		return ""
+	}
+	return "-" + strconv.Itoa(a.n)
+}
+
+// wait waits ever longer, and tells whether ctx still lives.
+func (a *attempts) wait(ctx context.Context) bool {
+	pause := a.pause
+	a.pause = min(2*pause, servicesMost)
+	return sleep(ctx, pause)
+}
+
+// closer is a link.
+type closer interface {
+	Close(ctx context.Context) error
+}
+
+// errNotDetached: a kind of link cannot be attached again, the old one still stands.
+var errNotDetached = errors.New("hub does not detach a link")
+
+// detach closes links and waits for the hub's word.
+func detach(links ...closer) error {
+	ctx, cancel := context.WithTimeout(context.Background(), detachTimeout)
+	defer cancel()
+	for _, l := range links {
+		_ = l.Close(ctx) // one that has ended is detached
+	}
+	if ctx.Err() != nil {
+		return errNotDetached
+	}
+	return nil
 }
 
 // services are what a device has besides its telemetry.
@@ -252,7 +318,7 @@ type services struct {
 	methods *methodLinks
 }
 
-func (f *leaf) attachServices(ctx context.Context, session *amqp.Session) (*services, error) {
+func (f *leaf) attachServices(ctx context.Context, session *amqp.Session, suffix string) (*services, error) {
 	if err := f.all.attaches.Wait(ctx); err != nil {
 		return nil, err
 	}
@@ -260,34 +326,32 @@ func (f *leaf) attachServices(ctx context.Context, session *amqp.Session) (*serv
 	defer cancel()
 	o, id, s := &f.all.opts, f.identity(), &services{leaf: f, session: session}
 	var err error
-	s.twin, err = newTwinLinks(ctx, session, id, o.Version, func(patch json.RawMessage) {
+	s.twin, err = newTwinLinks(ctx, session, id, o.Version, suffix, func(patch json.RawMessage) {
 		o.Handler.Desired(f.device, patch)
 	})
 	if err == nil {
 		desk := newMethodDesk(func(ctx context.Context, name string, payload json.RawMessage) (int, json.RawMessage) {
 			return o.Handler.Method(ctx, f.device, name, payload)
-		}, f.all.methods)
-		s.methods, err = newMethodLinks(ctx, session, id, o.Version, desk)
+		}, f.all.methods, leafMethodsEach)
+		s.methods, err = newMethodLinks(ctx, session, id, o.Version, suffix, desk)
 	}
 	if err != nil {
-		s.detach()
-		return nil, err
+		return nil, errors.Join(err, s.detach())
 	}
 	return s, nil
 }
 
-// detach closes what was attached, since a kind of link is not attached twice.
-func (s *services) detach() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
+// detach closes what was attached, since a kind of link is not attached twice. An error says that
+// the hub has not let go of it.
+func (s *services) detach() error {
+	var links []closer
 	if s.twin != nil {
-		_ = s.twin.rx.Close(ctx) // the failure to attach is what matters
-		_ = s.twin.tx.Close(ctx)
+		links = append(links, s.twin.rx, s.twin.tx)
 	}
 	if s.methods != nil {
-		_ = s.methods.rx.Close(ctx)
-		_ = s.methods.tx.Close(ctx)
+		links = append(links, s.methods.rx, s.methods.tx)
 	}
+	return detach(links...)
 }
 
 func (s *services) serve(ctx context.Context) error {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,9 +48,9 @@ const (
 
 // newBoundLink attaches the link of messages to the device. The hub forgets a message only
 // when its disposition was seen (receiver settle mode second).
-func newBoundLink(ctx context.Context, s *amqp.Session, id Identity, version string) (*amqp.Receiver, error) {
+func newBoundLink(ctx context.Context, s *amqp.Session, id Identity, version, suffix string) (*amqp.Receiver, error) {
 	rx, err := s.NewReceiver(ctx, id.address("/messages/devicebound"), &amqp.ReceiverOptions{
-		Name: "TelemetryReceiverLink", Credit: 1, Properties: linkProperties(version, ""),
+		Name: "TelemetryReceiverLink" + suffix, Credit: 1, Properties: linkProperties(version, ""),
 		SettlementMode: amqp.ReceiverSettleModeSecond.Ptr(),
 	})
 	if err != nil {
@@ -59,15 +60,26 @@ func newBoundLink(ctx context.Context, s *amqp.Session, id Identity, version str
 }
 
 // receiveMessages has messages from the cloud come while the device is connected: in the
-// hub they can wait for it, for days.
+// hub they can wait for it, for days. Where the hub does not give them, or ends their link, the rest
+// goes on.
 func (f *leaf) receiveMessages(ctx context.Context, session *amqp.Session) error {
 	look := time.NewTicker(presenceLook)
 	defer look.Stop()
+	again := attempts{pause: servicesFirst}
 	for {
 		if f.all.opts.Present(f.device) {
-			if err := f.messagesWhilePresent(ctx, session, look.C); err != nil {
+			err := f.messagesWhilePresent(ctx, session, again.suffix(), look.C)
+			if ctx.Err() != nil || errors.Is(err, errNotDetached) {
 				return err
 			}
+			if err != nil {
+				f.stands(err.Error())
+				if !again.wait(ctx) {
+					return ctx.Err()
+				}
+				continue
+			}
+			again.pause = servicesFirst
 		}
 		select {
 		case <-ctx.Done():
@@ -78,22 +90,29 @@ func (f *leaf) receiveMessages(ctx context.Context, session *amqp.Session) error
 	}
 }
 
-// messagesWhilePresent returns nil when the device is connected no longer.
-func (f *leaf) messagesWhilePresent(ctx context.Context, session *amqp.Session, look <-chan time.Time) error {
+// messagesWhilePresent returns nil when the device is connected no longer. Its link is detached
+// then.
+func (f *leaf) messagesWhilePresent(
+	ctx context.Context, session *amqp.Session, suffix string, look <-chan time.Time,
+) error {
 	attach, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	rx, err := newBoundLink(attach, session, f.identity(), f.all.opts.Version)
+	rx, err := newBoundLink(attach, session, f.identity(), f.all.opts.Version, suffix)
 	if err != nil {
 		return err
 	}
+	f.stands("")
 	here, leave := context.WithCancel(ctx)
 	defer leave()
 	ended := make(chan error, 1)
-	go func() { ended <- f.handMessages(here, rx) }()
+	go func() { ended <- f.handMessages(ctx, here, rx) }()
 	for f.all.opts.Present(f.device) {
 		select {
 		case err := <-ended:
-			return err
+			if ctx.Err() != nil {
+				return err
+			}
+			return errors.Join(err, detach(rx))
 		case <-look:
 		}
 	}
@@ -101,43 +120,55 @@ func (f *leaf) messagesWhilePresent(ctx context.Context, session *amqp.Session, 
 	if err := <-ended; ctx.Err() != nil {
 		return err
 	}
-	detach, cancelDetach := context.WithTimeout(ctx, connectTimeout)
-	defer cancelDetach()
-	return rx.Close(detach)
+	return detach(rx)
 }
 
-// handMessages hands messages to the device, one at a time.
-func (f *leaf) handMessages(ctx context.Context, rx *amqp.Receiver) error {
+// handMessages hands messages to the device, one at a time, until it is here no longer. What it has
+// answered is settled all the same, until the connection ends.
+func (f *leaf) handMessages(ctx, here context.Context, rx *amqp.Receiver) error {
 	pause := abandonFirst
 	for {
-		msg, err := rx.Receive(ctx, nil)
+		msg, err := rx.Receive(here, nil)
 		if err != nil {
 			return fmt.Errorf("receive message: %w", err)
 		}
-		m := CloudMessage{Body: msg.GetData(), Properties: make(map[string]string, len(msg.ApplicationProperties))}
-		if msg.Properties != nil {
-			m.ID, _ = msg.Properties.MessageID.(string)
-		}
-		for k, v := range msg.ApplicationProperties {
-			if s, ok := v.(string); ok {
-				m.Properties[k] = s
-			}
-		}
-		switch s := f.all.opts.Handler.Message(ctx, f.device, m); s.Outcome {
-		case Completed:
-			pause, err = abandonFirst, rx.AcceptMessage(ctx, msg)
-		case Rejected:
+		s := f.all.opts.Handler.Message(here, f.device, cloudMessage(msg))
+		if s.Outcome != Abandoned {
 			pause = abandonFirst
-			err = rx.RejectMessage(ctx, msg, &amqp.Error{Condition: amqp.ErrCondNotAllowed, Description: s.Reason})
-		default:
-			if !sleep(ctx, pause) { // within the minute for which IoT Hub locks it
-				return ctx.Err()
-			}
+		} else if !sleep(here, pause) { // within the minute for which IoT Hub locks it
+			return here.Err()
+		} else {
 			pause = min(2*pause, abandonMost)
-			err = rx.ReleaseMessage(ctx, msg)
 		}
-		if err != nil {
+		if err := settleMessage(ctx, rx, msg, s); err != nil {
 			return fmt.Errorf("settle message: %w", err)
 		}
+	}
+}
+
+func cloudMessage(msg *amqp.Message) CloudMessage {
+	m := CloudMessage{Body: msg.GetData(), Properties: make(map[string]string, len(msg.ApplicationProperties))}
+	if msg.Properties != nil {
+		m.ID, _ = msg.Properties.MessageID.(string)
+	}
+	for k, v := range msg.ApplicationProperties {
+		if s, ok := v.(string); ok {
+			m.Properties[k] = s
+		}
+	}
+	return m
+}
+
+// settleMessage tells the hub, and waits for its word.
+func settleMessage(ctx context.Context, rx *amqp.Receiver, msg *amqp.Message, s Settlement) error {
+	ctx, cancel := context.WithTimeout(ctx, detachTimeout)
+	defer cancel()
+	switch s.Outcome {
+	case Completed:
+		return rx.AcceptMessage(ctx, msg)
+	case Rejected:
+		return rx.RejectMessage(ctx, msg, &amqp.Error{Condition: amqp.ErrCondNotAllowed, Description: s.Reason})
+	default:
+		return rx.ReleaseMessage(ctx, msg)
 	}
 }

@@ -148,7 +148,7 @@ func NewLeaves(opts LeavesOptions, limits LeavesLimits) *Leaves {
 		shards:   make(map[*shard]struct{}),
 		attaches: rate.NewLimiter(rate.Limit(limits.Attaches), 1),
 		requests: rate.NewLimiter(rate.Limit(limits.TwinRequests), 1),
-		methods:  make(chan struct{}, methodsAtOnce), diskWake: make(chan struct{}, 1),
+		methods:  make(chan struct{}, leafMethodsAtOnce), diskWake: make(chan struct{}, 1),
 	}
 }
 

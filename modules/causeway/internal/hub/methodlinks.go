@@ -17,10 +17,10 @@ type methodLinks struct {
 }
 
 func newMethodLinks(
-	ctx context.Context, s *amqp.Session, id Identity, version string, desk *methodDesk,
+	ctx context.Context, s *amqp.Session, id Identity, version, suffix string, desk *methodDesk,
 ) (*methodLinks, error) {
 	props := linkProperties(version, "methods:"+newGUID())
-	tx, rx, err := pair(ctx, s, id.address("/methods/devicebound"), "Methods", props)
+	tx, rx, err := pair(ctx, s, id.address("/methods/devicebound"), "Methods", suffix, props)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func (h *Hub) connectMQTT(ctx context.Context) (link, error) {
 	}
 	return &mqttLink{
 		hub: h, wire: wire, air: newAir(h.uplink.opts.Window), expiry: expiry,
-		methods: newMethodDesk(h.opts.Handler.Method, make(chan struct{}, methodsAtOnce)),
+		methods: newMethodDesk(h.opts.Handler.Method, make(chan struct{}, methodsAtOnce), answersAtOnce),
 		inputs:  make(chan mqttInput, inputsWaiting), patches: make(chan json.RawMessage, patchesWaiting),
 		leaving: make(chan struct{}),
 	}, nil

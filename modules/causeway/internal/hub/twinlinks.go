@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/Azure/go-amqp"
@@ -19,10 +20,10 @@ type twinLinks struct {
 }
 
 func newTwinLinks(
-	ctx context.Context, s *amqp.Session, id Identity, version string, desired func(json.RawMessage),
+	ctx context.Context, s *amqp.Session, id Identity, version, suffix string, desired func(json.RawMessage),
 ) (*twinLinks, error) {
 	props := linkProperties(version, "twin:"+newGUID())
-	tx, rx, err := pair(ctx, s, id.address("/twin"), "Twin", props)
+	tx, rx, err := pair(ctx, s, id.address("/twin"), "Twin", suffix, props)
 	if err != nil {
 		return nil, err
 	}
@@ -30,12 +31,13 @@ func newTwinLinks(
 }
 
 // pair attaches a sender and a receiver on one address, in the settle modes that
-// the hub's twin and method handlers use.
+// the hub's twin and method handlers use. On failure neither is left. A name cannot be used again on a
+// session where it was refused (the library keeps it), so whoever tries again adds a suffix.
 func pair(
-	ctx context.Context, s *amqp.Session, address, name string, props map[string]any,
+	ctx context.Context, s *amqp.Session, address, name, suffix string, props map[string]any,
 ) (*amqp.Sender, *amqp.Receiver, error) {
 	rx, err := s.NewReceiver(ctx, address, &amqp.ReceiverOptions{
-		Name: name + "ReceiverLink", Credit: 100, Properties: props,
+		Name: name + "ReceiverLink" + suffix, Credit: 100, Properties: props,
 		RequestedSenderSettleMode: amqp.SenderSettleModeSettled.Ptr(),
 		SettlementMode:            amqp.ReceiverSettleModeFirst.Ptr(),
 	})
@@ -43,11 +45,11 @@ func pair(
 		return nil, nil, fmt.Errorf("attach %s receiver: %w", name, err)
 	}
 	tx, err := s.NewSender(ctx, address, &amqp.SenderOptions{
-		Name: name + "SenderLink", Properties: props,
+		Name: name + "SenderLink" + suffix, Properties: props,
 		SettlementMode: amqp.SenderSettleModeSettled.Ptr(),
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("attach %s sender: %w", name, err)
+		return nil, nil, fmt.Errorf("attach %s sender: %w", name, errors.Join(err, detach(rx)))
 	}
 	return tx, rx, nil
 }
