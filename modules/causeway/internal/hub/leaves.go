@@ -52,8 +52,8 @@ type LeavesOptions struct {
 	// none.
 	Spill SpillOptions
 	Store func(device string) Store
-	// Released hears of a device that is known no longer, since it has been idle; it must not
-	// call back. Optional.
+	// Released hears of a device that is known no longer, since it has been idle, or is not taken
+	// although it has been named; it must not call back. Optional.
 	Released func(device string)
 
 	Handler LeafHandler
@@ -232,9 +232,11 @@ func (l *Leaves) leaf(device string) (*leaf, error) {
 	now := time.Now()
 	l.mu.RLock()
 	found := l.leaves[device]
+	if found != nil {
+		found.touch(now) // before it can be dropped
+	}
 	l.mu.RUnlock()
 	if found != nil {
-		found.touch(now)
 		return found, nil
 	}
 	id, err := l.opts.Name(device)
@@ -249,8 +251,10 @@ func (l *Leaves) leaf(device string) (*leaf, error) {
 	case l.closed:
 		return nil, errLeavesClosed
 	case len(l.leaves) >= l.limits.Most:
+		l.opts.Released(device)
 		return nil, fmt.Errorf("%w: %d", ErrLeaves, l.limits.Most)
 	case l.ids[strings.ToLower(id)] != nil:
+		l.opts.Released(device)
 		return nil, fmt.Errorf("device id %q: %w", id, ErrLeafTaken)
 	}
 	made := l.make(device, id)

@@ -102,8 +102,7 @@ func (s *shard) begin() bool {
 		s.leaving, s.leave = false, make(chan struct{})
 		for f := range s.members {
 			switch {
-			case f.released:
-				s.drop(f)
+			case f.released && s.drop(f):
 			case s.alone == nil || s.alone.over:
 				delete(s.members, f)
 				l.place(f)
@@ -117,18 +116,19 @@ func (s *shard) begin() bool {
 	return true
 }
 
-// drop forgets a leaf that has nothing to send; its next message makes it anew. It is called
-// with all.mu held.
-func (s *shard) drop(f *leaf) {
-	delete(s.members, f)
+// drop forgets a leaf that has nothing to send; its next message makes it anew. It is false when
+// the leaf has come back meanwhile. It is called with all.mu held.
+func (s *shard) drop(f *leaf) bool {
 	if !f.uplink.idle() || f.idleSince().Add(s.all.limits.Idle).After(time.Now()) {
-		s.all.place(f) // it has come back meanwhile
-		return
+		f.released = false
+		return false
 	}
+	delete(s.members, f)
 	delete(s.all.leaves, f.device)
 	delete(s.all.ids, strings.ToLower(f.id))
 	f.uplink.Close()
 	s.all.opts.Released(f.device)
+	return true
 }
 
 // ended notes that there is no connection, and tells how many devices it had and whether
@@ -261,13 +261,18 @@ func (s *shard) list() []*leaf {
 func (s *shard) seat(ctx context.Context, serve func(*leaf) error) {
 	var all sync.WaitGroup
 	defer all.Wait()
-	seated := make(map[*leaf]bool)
+	var seated sync.Map // of leaves; one that has left may come back
 	for {
 		for _, f := range s.list() {
-			if !seated[f] {
-				seated[f] = true
-				all.Go(func() { s.keep(ctx, f, serve) })
+			if _, sits := seated.LoadOrStore(f, true); sits {
+				continue
 			}
+			all.Go(func() {
+				if s.keep(ctx, f, serve) {
+					s.all.certify(f)
+					seated.Delete(f)
+				}
+			})
 		}
 		select {
 		case <-ctx.Done():
@@ -277,15 +282,15 @@ func (s *shard) seat(ctx context.Context, serve func(*leaf) error) {
 	}
 }
 
-func (s *shard) keep(ctx context.Context, f *leaf, serve func(*leaf) error) {
-	for ctx.Err() == nil {
+// keep has a member served until ctx ends, or until it shows a certificate: then it is true.
+func (s *shard) keep(ctx context.Context, f *leaf, serve func(*leaf) error) (certified bool) {
+	for {
 		err := serve(f)
 		if ctx.Err() != nil {
-			return
+			return false
 		}
 		if errors.Is(err, errCertified) {
-			s.all.certify(f)
-			return
+			return true
 		}
 		pause := leafPauseFirst
 		if refused, ok := errors.AsType[*refusedLeaf](err); ok {
@@ -298,7 +303,7 @@ func (s *shard) keep(ctx context.Context, f *leaf, serve func(*leaf) error) {
 		}
 		jitter := time.Duration(rand.Int64N(int64(pause)/2 + 1)) //nolint:gosec // needs no secrecy
 		if !sleep(ctx, pause-jitter) {
-			return
+			return false
 		}
 	}
 }

@@ -148,11 +148,15 @@ func (u *Uplink) move() bool {
 	return wrote || loaded
 }
 
-// idle tells that nothing is in memory or known to be on disk.
+// idle tells that nothing is in memory or on disk, and that nothing is to be done about it.
 func (u *Uplink) idle() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.count == 0 && u.disk.safe == 0 && !u.disk.spooling
+	if u.count > 0 || u.disk.safe > 0 || !u.disk.spooling {
+		return u.count == 0 && u.disk.safe == 0
+	}
+	first, last := u.disk.store.Bounds()
+	return u.disk.Always && first > last // otherwise spooling is to end
 }
 
 // Force sends everything that is not settled to disk, where there is one.
@@ -174,8 +178,10 @@ func (u *Uplink) Spooling() bool {
 func (u *Uplink) reached(there bool) {
 	u.mu.Lock()
 	u.resting = false
-	u.disk.away = time.Time{}
-	if !there {
+	switch {
+	case there:
+		u.disk.away = time.Time{}
+	case u.disk.away.IsZero(): // and not anew with each attempt that fails
 		u.disk.away = time.Now()
 	}
 	u.mu.Unlock()
