@@ -70,3 +70,41 @@ func TestEachDeviceHasItsOwnTwinMethodsAndMessages(t *testing.T) {
 		})
 	}
 }
+
+// The hub refuses the link of messages to one device: the others of its connection do not notice.
+func TestADeviceWhoseMessagesAreRefusedForAWhileIsNotItsNeighboursTrouble(t *testing.T) {
+	t.Parallel()
+	p := overAMQP()
+	sim := p.StartSimulator(t, identities)
+	ids := sim.AddLeaves("3563070424420[01-03]", world.Derived)
+	g := p.StartGateway(t, sim, world.Workload)
+	listening := func(want int) func() bool {
+		return func() bool {
+			n := 0
+			for _, c := range sim.Stats().Clients {
+				if c.Desired && c.Methods && c.C2D {
+					n++
+				}
+			}
+			return n == want
+		}
+	}
+	for _, id := range ids[1:] {
+		go answering(login(t, g.Addr("trackers"), id))
+	}
+	odd := login(t, g.Addr("trackers"), ids[0])
+	world.Eventually(t, 30*time.Second, "all listen to the hub", listening(3))
+	_ = odd.conn.Close()
+	world.Eventually(t, 30*time.Second, "one is away, and its messages wait", listening(2))
+	sim.LeafFault(ids[0], 2, map[string]any{"attach": map[string]any{"description": "not now"}})
+	go answering(login(t, g.Addr("trackers"), ids[0]))
+	world.Eventually(t, 30*time.Second, "it listens again", listening(3))
+	stats := sim.Stats()
+	if n := stats.Identities[ids[1]].Connections; n != 1 || stats.Identities[ids[0]].Refused != 2 {
+		t.Errorf("its neighbour has connected %d times, it was refused %d times", n, stats.Identities[ids[0]].Refused)
+	}
+	if status := sim.WaitEnd(sim.SendTo(ids[0], nil, map[string]string{"command": "getver", "iothub-ack": "full"}, 0),
+		60*time.Second); status != "Success" {
+		t.Errorf("the message ended as %s", status)
+	}
+}
