@@ -280,6 +280,7 @@ func (i *identities) divide() (*spool.Spool, *spool.Partitions, error) {
 // run keeps the devices attached until ctx ends, and wakes those whose messages are on disk.
 func (i *identities) run(ctx context.Context) {
 	var rooms sync.WaitGroup
+	i.twins.begin(ctx)
 	rooms.Go(func() { i.leaves.Run(ctx) })
 	rooms.Go(func() { i.twins.run(ctx) })
 	again := time.NewTicker(spoolAgain)

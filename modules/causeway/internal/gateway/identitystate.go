@@ -31,7 +31,9 @@ const (
 
 func (i *identities) state() identityState {
 	s := identityState{Connections: i.leaves.Shards(), Troubled: map[string]string{}}
-	for _, l := range i.leaves.Statuses(nil) {
+	list := i.leaves.Statuses(nil)
+	slices.SortFunc(list, func(a, b hub.LeafStatus) int { return strings.Compare(a.ID, b.ID) }) // always the same are told
+	for _, l := range list {
 		switch l.State {
 		case hub.LeafAttached:
 			s.Attached++

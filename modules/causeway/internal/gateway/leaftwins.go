@@ -39,7 +39,7 @@ type leafTwins struct {
 
 	mu        sync.Mutex
 	followers map[string]*follower
-	ctx       context.Context //nolint:containedctx // of the followers; set by run
+	ctx       context.Context //nolint:containedctx // of the followers; set by begin
 	running   sync.WaitGroup
 }
 
@@ -56,12 +56,18 @@ func newLeafTwins(g *Gateway, i *identities) *leafTwins {
 	return t
 }
 
-// run carries until ctx ends.
-func (t *leafTwins) run(ctx context.Context) {
+// begin says until when followers follow; it is called before the leaves run.
+func (t *leafTwins) begin(ctx context.Context) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.ctx = ctx
-	t.mu.Unlock()
+}
+
+// run carries until ctx, which begin was told, ends.
+func (t *leafTwins) run(ctx context.Context) {
 	t.push.Run(ctx)
+	t.mu.Lock()   // whoever has not seen that ctx ended has started its follower
+	t.mu.Unlock() //nolint:staticcheck // see above
 	t.running.Wait()
 }
 
@@ -152,7 +158,7 @@ func (l leafTwin) Report(ctx context.Context, patch json.RawMessage) error {
 
 // answered reports what a device has confirmed in its own twin, beside what the gateway says of
 // it under "causeway".
-func (t *leafTwins) answered(ctx context.Context, device string, confirmed json.RawMessage, failure string) {
+func (t *leafTwins) answered(ctx context.Context, device string, confirmed json.RawMessage, failure string) error {
 	patch := make(map[string]any)
 	if len(confirmed) > 0 && json.Unmarshal(confirmed, &patch) != nil {
 		failure = "what the device confirmed is no JSON object"
@@ -172,6 +178,7 @@ func (t *leafTwins) answered(ctx context.Context, device string, confirmed json.
 	if err != nil && ctx.Err() == nil {
 		t.g.observers.flood.Warn("what a device confirmed was not reported", err, "device", device)
 	}
+	return err
 }
 
 // Method implements hub.LeafHandler: its name is the command's.

@@ -36,8 +36,9 @@ type Push func(ctx context.Context, device string, desired json.RawMessage) (con
 // at once; Run does the work.
 type Devices struct {
 	// Answered hears what a device confirmed, or why it did not, in place of Report; optional, and
-	// set before Run. It may wait.
-	Answered func(ctx context.Context, device string, confirmed json.RawMessage, failure string)
+	// set before Run. It may wait. After an error it is told again with the next round. What fails in
+	// the same way again is no news.
+	Answered func(ctx context.Context, device string, confirmed json.RawMessage, failure string) error
 
 	push    Push
 	changed func()
@@ -54,6 +55,7 @@ type wanted struct {
 	again     bool // the device came while a worker had it
 	pushing   bool
 	settled   bool // the device has answered these values
+	untold    bool // Answered does not know yet
 	confirmed json.RawMessage
 	failure   string
 }
@@ -110,7 +112,7 @@ func (d *Devices) Present(id string) {
 
 func (d *Devices) enqueue(id string) {
 	w := d.wanted[id]
-	if w == nil || w.settled {
+	if w == nil || w.settled && !w.untold {
 		return
 	}
 	if w.queued {
@@ -165,38 +167,36 @@ func (d *Devices) pushAll(ctx context.Context) {
 func (d *Devices) pushOne(ctx context.Context, id string) {
 	d.mu.Lock()
 	w := d.wanted[id]
-	if w == nil || w.settled || w.pushing {
+	if w == nil || w.settled && !w.untold || w.pushing {
 		d.mu.Unlock()
 		return
 	}
+	settled := w.settled
 	w.pushing, w.again = true, false
 	d.mu.Unlock()
-	confirmed, err := d.push(ctx, id, w.desired)
-	confirmed, failure, news := d.answered(ctx, id, w, confirmed, err)
-	if !news {
-		return
+	if !settled {
+		confirmed, err := d.push(ctx, id, w.desired)
+		if d.answered(ctx, w, confirmed, err) {
+			defer d.changed()
+		}
 	}
-	if d.Answered != nil {
-		d.Answered(ctx, id, confirmed, failure)
-	}
-	d.changed()
-}
-
-// answered notes what came of a push, and returns what is to be told of it, if anything.
-func (d *Devices) answered(
-	ctx context.Context, id string, w *wanted, confirmed json.RawMessage, err error,
-) (told json.RawMessage, failure string, news bool) {
+	d.tell(ctx, id, w)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w.pushing, w.queued = false, false
-	defer func() {
-		if w.again && d.wanted[id] == w {
-			d.enqueue(id)
-		}
-	}()
+	if w.again && d.wanted[id] == w {
+		d.enqueue(id)
+	}
+}
+
+// answered notes what came of a push, false when nothing did.
+func (d *Devices) answered(ctx context.Context, w *wanted, confirmed json.RawMessage, err error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := w.failure
 	switch {
 	case errors.Is(err, ErrAbsent) || ctx.Err() != nil:
-		return nil, "", false
+		return false
 	case err != nil:
 		w.failure = strings.ToValidUTF8(err.Error()[:min(len(err.Error()), confirmedLimit)], "")
 	case len(confirmed) > confirmedLimit:
@@ -206,7 +206,21 @@ func (d *Devices) answered(
 	default:
 		w.settled, w.confirmed, w.failure = true, confirmed, ""
 	}
-	return w.confirmed, w.failure, true
+	w.untold = w.untold || d.Answered != nil && (w.settled || w.failure != before)
+	return true
+}
+
+// tell tells Answered, if there is news.
+func (d *Devices) tell(ctx context.Context, id string, w *wanted) {
+	d.mu.Lock()
+	untold, confirmed, failure := w.untold, w.confirmed, w.failure
+	d.mu.Unlock()
+	if !untold || d.Answered(ctx, id, confirmed, failure) != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w.untold = false
 }
 
 // reportable tells whether a twin takes the values: an object whose names hold none

@@ -22,7 +22,7 @@ type pushed struct {
 	changes int
 }
 
-func push(t *testing.T) *pushed {
+func push(t *testing.T, told ...*telling) *pushed {
 	t.Helper()
 	p := &pushed{answers: map[string]func(string) (string, error){}}
 	p.Devices = NewDevices(func(_ context.Context, id string, desired json.RawMessage) (json.RawMessage, error) {
@@ -35,7 +35,14 @@ func push(t *testing.T) *pushed {
 		}
 		confirmed, err := answer(string(desired))
 		return json.RawMessage(confirmed), err
-	}, func() { p.changes++ })
+	}, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.changes++
+	})
+	for _, h := range told {
+		p.Answered = h.answered
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
@@ -180,6 +187,68 @@ func TestReportOfDevicesIsBoundedAndAlwaysTheSame(t *testing.T) {
 		}
 		if !strings.Contains(string(first), "too large") || !strings.Contains(string(first), `"device-000"`) {
 			t.Errorf("reported %s", first)
+		}
+	})
+}
+
+// telling is what a device's own twin has been told.
+type telling struct {
+	mu    sync.Mutex
+	fails bool
+	heard []string
+}
+
+func (h *telling) answered(_ context.Context, device string, confirmed json.RawMessage, failure string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fails {
+		return errors.New("not connected")
+	}
+	h.heard = append(h.heard, fmt.Sprintf("%s %s %s", device, confirmed, failure))
+	return nil
+}
+
+func TestWhatADeviceConfirmedIsToldAgainUntilItIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &telling{fails: true}
+		p := push(t, h)
+		p.answer("a", confirms)
+		p.Want("a", json.RawMessage(`{"x":1}`))
+		synctest.Wait()
+		h.mu.Lock()
+		h.fails = false
+		h.mu.Unlock()
+		time.Sleep(pushAgain)
+		synctest.Wait()
+		if got := fmt.Sprint(h.heard); got != `[a {"x":1} ]` {
+			t.Errorf("told %s", got)
+		}
+		if len(p.heard) != 1 {
+			t.Errorf("the device heard %v", p.heard)
+		}
+		time.Sleep(3 * pushAgain)
+		if synctest.Wait(); len(h.heard) != 1 {
+			t.Errorf("told %v", h.heard)
+		}
+	})
+}
+
+// Each telling is a write of a twin, of which the hub takes only so many.
+func TestAFailureIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &telling{}
+		p := push(t, h)
+		p.answer("a", func(string) (string, error) { return "", errors.New("codec has no such command") })
+		p.Want("a", json.RawMessage(`{"x":1}`))
+		time.Sleep(5 * pushAgain)
+		synctest.Wait()
+		if got := fmt.Sprint(h.heard); got != "[a  codec has no such command]" {
+			t.Errorf("told %s", got)
+		}
+		p.answer("a", confirms)
+		time.Sleep(pushAgain)
+		if synctest.Wait(); len(h.heard) != 2 {
+			t.Errorf("told %v", h.heard)
 		}
 	})
 }
