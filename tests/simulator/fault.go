@@ -12,7 +12,7 @@ import (
 	"github.com/causeway-iot/causeway/tests/simulator/control"
 )
 
-const faultUsage = `usage: simulator fault <what> [-count n] [-identity module]
+const faultUsage = `usage: simulator fault <what> [-count n] [-identity module] [-holding text]
 
 What happens to the next n publishes, or attaches (1 unless -count says so, -1 until cleared):
   delay <time>                          the disposition comes late
@@ -35,11 +35,13 @@ func fault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.Usage = func() { fmt.Fprint(stderr, faultUsage); flags.PrintDefaults() }
 	count := flags.Int("count", 1, "`number` of publishes or attaches")
 	identity := flags.String("identity", "", "`module`, device/module, or device/ for a leaf device")
+	holding := flags.String("holding", "", "with refuse: only messages whose body holds the `text`")
 	rest, err := parse(flags, args)
 	if err != nil {
 		return err
 	}
-	verb, path, body, err := faultRequest(rest, *count, *identity)
+	rule := control.FaultRequest{Identity: *identity, Count: *count, Holding: *holding}
+	verb, path, body, err := faultRequest(rest, rule)
 	if err != nil {
 		return err
 	}
@@ -53,16 +55,15 @@ func fault(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return pretty(stdout, data)
 }
 
-// faultRequest turns the words into a request of the control API.
-func faultRequest(words []string, count int, identity string) (verb, path string, body []byte, err error) {
+// faultRequest turns the words into a request of the control API, which has the rest of a rule.
+func faultRequest(words []string, rule control.FaultRequest) (verb, path string, body []byte, err error) {
 	word := func(i int) string {
 		if i < len(words) {
 			return words[i]
 		}
 		return ""
 	}
-	query := "?identity=" + url.QueryEscape(identity)
-	rule := control.FaultRequest{Identity: identity, Count: count}
+	query := "?identity=" + url.QueryEscape(rule.Identity)
 	switch word(0) + " " + word(1) {
 	case "list ":
 		return http.MethodGet, "/faults", nil, nil

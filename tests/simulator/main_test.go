@@ -123,6 +123,8 @@ func TestTheCommandsDriveARunningSimulator(t *testing.T) {
 		{"a removed stranger", []string{"leaf", "remove", "meter-01"}, exitError, "not known"},
 		{"an attach that is refused", []string{"fault", "attach", "amqp:not-allowed", "no", "-identity", "leaf/"}, exitOK, `"description": "no"`},
 		{"a fault", []string{"fault", "delay", "2s", "-count", "3", "-identity", "m"}, exitOK, `"delayMs": 2000`},
+		{"a fault of some messages", []string{"fault", "refuse", "amqp:not-allowed", "-holding", "poison"}, exitOK, `"holding": "poison"`},
+		{"a fault of some that is none", []string{"fault", "drop", "-holding", "poison"}, exitError, "goes with refuse"},
 		{"an unknown fault", []string{"fault", "explode"}, exitUsage, "unknown fault"},
 		{"clear", []string{"fault", "clear"}, exitOK, "cleared"},
 		{"hub down", []string{"fault", "hub", "down"}, exitOK, "down"},

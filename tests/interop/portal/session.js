@@ -354,7 +354,7 @@ async function walk(browser) {
       seen.push(at.name);
       await page.keyboard.press('Tab');
     }
-    for (const name of ['sw-cloud', 'sw-hub', 'abrupt', 'x-identity', 'x-count', 'x-delay', 'x-condition', 'Delay', 'Withhold', 'Refuse', 'Drop', 'Expire tokens']) {
+    for (const name of ['sw-cloud', 'sw-hub', 'abrupt', 'x-identity', 'x-count', 'x-delay', 'x-condition', 'x-holding', 'Delay', 'Withhold', 'Refuse', 'Drop', 'Expire tokens']) {
       assert.ok(seen.includes(name), `${name} is not among ${seen}`);
     }
     assert.ok(seen.indexOf('sw-cloud') < seen.indexOf('x-identity') && seen.indexOf('x-identity') < seen.indexOf('Refuse'), `${seen}`);

@@ -22,6 +22,8 @@ type FaultRequest struct {
 	Withhold bool           `json:"withhold,omitempty"`
 	Drop     bool           `json:"drop,omitempty"`
 	Refuse   *RefuseRequest `json:"refuse,omitempty"`
+	// Holding limits Refuse to messages whose body holds the text.
+	Holding string `json:"holding,omitempty"`
 	// Attach refuses links, or over MQTT logins.
 	Attach *RefuseRequest `json:"attach,omitempty"`
 }
@@ -54,7 +56,7 @@ func (a *API) addFault(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rule := edge.FaultRule{Identity: id, Count: request.Count, Fault: edge.Fault{
+	rule := edge.FaultRule{Identity: id, Count: request.Count, Holding: request.Holding, Fault: edge.Fault{
 		Delay: time.Duration(request.DelayMs) * time.Millisecond, Withhold: request.Withhold, Drop: request.Drop,
 	}}
 	rule.Fault.Refuse = request.Refuse.refusal(edge.ConditionInternal)
@@ -69,7 +71,7 @@ func (a *API) listFaults(*http.Request) (any, error) {
 	list := []FaultRequest{}
 	for _, rule := range a.hub.Faults() {
 		f := FaultRequest{
-			ID: rule.ID, Count: rule.Count, DelayMs: rule.Fault.Delay.Milliseconds(),
+			ID: rule.ID, Count: rule.Count, Holding: rule.Holding, DelayMs: rule.Fault.Delay.Milliseconds(),
 			Withhold: rule.Fault.Withhold, Drop: rule.Fault.Drop,
 		}
 		if rule.Identity != nil {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"sync"
@@ -19,14 +20,17 @@ type FaultRule struct {
 	Identity *Identity
 	// Count is how many publishes, or attaches, it happens to; below zero until it is cleared.
 	Count int
-	Fault Fault
+	// Holding limits a refusal to messages whose body holds the text; empty means all.
+	Holding string
+	Fault   Fault
 }
 
 type faults struct {
-	active atomic.Bool
-	mu     sync.Mutex
-	rules  []FaultRule
-	last   uint64
+	active  atomic.Bool
+	holding atomic.Bool // a rule looks at bodies
+	mu      sync.Mutex
+	rules   []FaultRule
+	last    uint64
 }
 
 // AddFault puts a rule behind those already in force. Count zero means one.
@@ -40,6 +44,9 @@ func (h *Hub) AddFault(r FaultRule) error {
 	if r.Fault.Attach != nil && r.Fault != (Fault{Attach: r.Fault.Attach}) {
 		return errors.New("add fault: attach is about links, and cannot be one with the others")
 	}
+	if r.Holding != "" && r.Fault != (Fault{Refuse: r.Fault.Refuse}) {
+		return errors.New("add fault: holding goes with refuse alone")
+	}
 	if r.Count == 0 {
 		r.Count = 1
 	}
@@ -52,7 +59,7 @@ func (h *Hub) AddFault(r FaultRule) error {
 	f.last++
 	r.ID = f.last
 	f.rules = append(f.rules, r)
-	f.active.Store(true)
+	f.changed()
 	return nil
 }
 
@@ -63,7 +70,7 @@ func (h *Hub) ClearFaults() int {
 	defer f.mu.Unlock()
 	n := len(f.rules)
 	f.rules = nil
-	f.active.Store(false)
+	f.changed()
 	return n
 }
 
@@ -74,7 +81,7 @@ func (h *Hub) ClearFault(id uint64) bool {
 	defer f.mu.Unlock()
 	before := len(f.rules)
 	f.rules = slices.DeleteFunc(f.rules, func(r FaultRule) bool { return r.ID == id })
-	f.active.Store(len(f.rules) > 0)
+	f.changed()
 	return len(f.rules) < before
 }
 
@@ -85,13 +92,34 @@ func (h *Hub) Faults() []FaultRule {
 	return append([]FaultRule{}, h.faults.rules...)
 }
 
+// changed keeps what is looked at without the lock.
+func (f *faults) changed() {
+	f.active.Store(len(f.rules) > 0)
+	f.holding.Store(slices.ContainsFunc(f.rules, func(r FaultRule) bool { return r.Holding != "" }))
+}
+
 // PublishFault implements Head.
-func (h *Hub) PublishFault(from Identity) Fault { return h.takeFault(from, false) }
+func (h *Hub) PublishFault(from Identity) Fault {
+	return h.takeFault(from, func(r *FaultRule) bool { return r.Fault.Attach == nil && r.Holding == "" })
+}
 
 // attachFault is how the next link of an identity is to be refused, nil for not.
-func (h *Hub) attachFault(id Identity) *Refusal { return h.takeFault(id, true).Attach }
+func (h *Hub) attachFault(id Identity) *Refusal {
+	return h.takeFault(id, func(r *FaultRule) bool { return r.Fault.Attach != nil }).Attach
+}
 
-func (h *Hub) takeFault(from Identity, attach bool) Fault {
+// bodyFault is how a message is to be refused for what its body holds, nil for not.
+func (h *Hub) bodyFault(m *Message) *Refusal {
+	if !h.faults.holding.Load() {
+		return nil
+	}
+	return h.takeFault(m.From, func(r *FaultRule) bool {
+		return r.Holding != "" && bytes.Contains(m.Body, []byte(r.Holding))
+	}).Refuse
+}
+
+// takeFault takes the first rule about an identity that is wanted.
+func (h *Hub) takeFault(from Identity, wanted func(*FaultRule) bool) Fault {
 	f := &h.faults
 	if !f.active.Load() {
 		return Fault{}
@@ -100,14 +128,14 @@ func (h *Hub) takeFault(from Identity, attach bool) Fault {
 	defer f.mu.Unlock()
 	for i := range f.rules {
 		r := &f.rules[i]
-		if r.Identity != nil && *r.Identity != from || attach != (r.Fault.Attach != nil) {
+		if r.Identity != nil && *r.Identity != from || !wanted(r) {
 			continue
 		}
 		fault := r.Fault
 		if r.Count > 0 {
 			if r.Count--; r.Count == 0 {
 				f.rules = append(f.rules[:i:i], f.rules[i+1:]...)
-				f.active.Store(len(f.rules) > 0)
+				f.changed()
 			}
 		}
 		h.counters.faultsTaken.Add(1)

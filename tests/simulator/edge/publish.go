@@ -49,6 +49,9 @@ func (h *Hub) accept(table *routing, batch []Message, source string, now time.Ti
 	for i := range batch {
 		m := &batch[i]
 		size, err := check(m)
+		if refusal := h.bodyFault(m); refusal != nil {
+			err = refusal
+		}
 		if err == nil {
 			if fixed == "" && (source == "" || m.Output != batch[i-1].Output) {
 				source = sourceOf(m)

@@ -177,6 +177,37 @@ func TestTheJournalIsToldBeforeTheSender(t *testing.T) {
 	}
 }
 
+func TestAMessageIsRefusedForWhatItsBodyHolds(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, edge.Options{})
+	refusal := &edge.Refusal{Condition: "amqp:not-allowed", Description: "poison"}
+	if err := h.AddFault(edge.FaultRule{Holding: "oi", Fault: edge.Fault{Drop: true}}); err == nil {
+		t.Error("a rule about bodies that refuses nothing is taken")
+	}
+	if err := h.AddFault(edge.FaultRule{Holding: "oi", Count: 2, Fault: edge.Fault{Refuse: refusal}}); err != nil {
+		t.Fatal(err)
+	}
+	if f := h.PublishFault(module("m")); f != (edge.Fault{}) {
+		t.Errorf("the transfer has the fault %+v", f)
+	}
+	send := func(bodies ...string) error {
+		var batch []edge.Message
+		for _, body := range bodies {
+			batch = append(batch, edge.Message{Body: []byte(body)})
+		}
+		return h.Publish(t.Context(), module("m"), batch)
+	}
+	for i, want := range []bool{true, true, false} {
+		var got *edge.Refusal
+		if err := send("good", "poison", "behind"); errors.As(err, &got) != want || want && *got != *refusal {
+			t.Errorf("transfer %d: %v", i, err)
+		}
+	}
+	if len(h.Faults()) != 0 {
+		t.Errorf("left are %+v", h.Faults())
+	}
+}
+
 func TestFaultsAreTakenInOrder(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, edge.Options{})

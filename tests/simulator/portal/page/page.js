@@ -667,7 +667,7 @@ async function showFaults() {
 }
 
 function describe(r) {
-  const what = { attach: () => `refuse links with ${r.attach.condition}`, refuse: () => `refuse with ${r.refuse.condition}`, drop: () => 'drop the connection', withhold: () => 'withhold the answer',
+  const what = { attach: () => `refuse links with ${r.attach.condition}`, refuse: () => `refuse with ${r.refuse.condition}${r.holding ? ` a body with “${r.holding}”` : ''}`, drop: () => 'drop the connection', withhold: () => 'withhold the answer',
     delay: () => `delay by ${number(r.delayMs)} ms` }[ruleKind(r)]();
   return `${what}, ${r.identity ? `for ${r.identity}` : 'for all'}, ${r.count < 0 ? 'until taken back' : `${number(r.count)} more`}`;
 }
@@ -699,8 +699,10 @@ async function switchFault(sw) {
   }
   const fault = { identity, count: Number($('x-count').value) };
   if (kind === 'delay') fault.delayMs = Number($('x-delay').value);
-  else if (kind === 'refuse') fault.refuse = { condition: $('x-condition').value, description: 'refused from the portal' };
-  else if (kind === 'attach') fault.attach = { description: 'refused from the portal' };
+  else if (kind === 'refuse') {
+    fault.refuse = { condition: $('x-condition').value, description: 'refused from the portal' };
+    fault.holding = $('x-holding').value;
+  } else if (kind === 'attach') fault.attach = { description: 'refused from the portal' };
   else fault[kind] = true;
   await act('POST', '/faults', JSON.stringify(fault), `${sw.textContent} is in force`);
 }
