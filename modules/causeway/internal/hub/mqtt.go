@@ -34,6 +34,7 @@ type mqttLink struct {
 	inputs  chan mqttInput
 	patches chan json.RawMessage
 	expiry  time.Time     // of the token
+	muted   chan struct{} // has one when the hub has taken the end of a subscription
 	leaving chan struct{} // closed when the link is to end for a new token
 }
 
@@ -68,7 +69,7 @@ func (h *Hub) connectMQTT(ctx context.Context) (link, error) {
 		hub: h, wire: wire, air: newAir(h.uplink.opts.Window), expiry: expiry,
 		methods: newMethodDesk(h.opts.Handler.Method, make(chan struct{}, methodsAtOnce), answersAtOnce),
 		inputs:  make(chan mqttInput, inputsWaiting), patches: make(chan json.RawMessage, patchesWaiting),
-		leaving: make(chan struct{}),
+		muted: make(chan struct{}, 1), leaving: make(chan struct{}),
 	}, nil
 }
 
@@ -141,6 +142,8 @@ func (l *mqttLink) receive(ctx context.Context) error {
 			if err := l.arrived(ctx, p); err != nil {
 				return err
 			}
+		case *packets.UnsubackPacket:
+			l.subscriptionEnded()
 		case *packets.PingrespPacket: // any packet is a sign of life
 		default:
 			return fmt.Errorf("%w: %s", errPacket, p)
@@ -231,26 +234,6 @@ func (l *mqttLink) handlePatches(ctx context.Context) error {
 			l.hub.opts.Handler.Desired(patch)
 		}
 	}
-}
-
-// keepToken ends the link after three quarters of the token's life, since MQTT has no way
-// to renew it; later while methods run or twin requests wait, whose answers would be lost, but
-// at seven eighths.
-func (l *mqttLink) keepToken(ctx context.Context) error {
-	const look = 50 * time.Millisecond
-	ttl := l.hub.opts.TokenTTL
-	if !sleep(ctx, time.Until(l.expiry)-ttl/4) {
-		return ctx.Err()
-	}
-	for (l.methods.busy() || l.twin.busy()) && time.Until(l.expiry) > ttl/8 {
-		if !sleep(ctx, look) {
-			return ctx.Err()
-		}
-	}
-	close(l.leaving)
-	l.hub.uplink.signal()
-	<-ctx.Done()
-	return ctx.Err()
 }
 
 func (l *mqttLink) ping(ctx context.Context) error {

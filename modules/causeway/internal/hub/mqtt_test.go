@@ -199,38 +199,6 @@ func TestAMessageThatMQTTCannotCarryIsRefusedAlone(t *testing.T) {
 	}
 }
 
-func TestATokenIsRenewedByANewConnectionThatLosesNothing(t *testing.T) {
-	t.Parallel()
-	h := newMQTTHub(t)
-	rec, r, u := newRecorder(), new(receipts), NewUplink(UplinkOptions{})
-	opts := h.options(rec, rec)
-	numbered(t, u, r, "0")
-	opts.TokenTTL = 3 * time.Second
-	h.run(opts, u)
-	p := h.login()
-	if err := heard(t, rec.changes); err != nil {
-		t.Fatal(err)
-	}
-	before := string(p.connect.Password)
-	p.puback(next[*packets.PublishPacket](p).MessageID)
-	next[*packets.DisconnectPacket](p)
-	p = h.login()
-	heard(t, rec.renewed)
-	if string(p.connect.Password) == before {
-		t.Error("the token is the old one")
-	}
-	if len(rec.changes) > 0 {
-		t.Errorf("told %v", <-rec.changes)
-	}
-	numbered(t, u, r, "1")
-	m := next[*packets.PublishPacket](p)
-	if string(m.Payload) != "1" {
-		t.Errorf("after the renewal: %s", m)
-	}
-	p.puback(m.MessageID)
-	settled(t, u, r)
-}
-
 func TestTwinRequestsAreAnsweredByTheirID(t *testing.T) {
 	t.Parallel()
 	h := newMQTTHub(t)

@@ -13,9 +13,6 @@ const (
 	// unacknowledged is how many publishes may wait for their PUBACK. The hub handles a
 	// client's publishes one by one, and stops reading when 100 wait.
 	unacknowledged = 16
-	// leaveTimeout bounds the wait for the last PUBACKs of a link that ends for a new
-	// token; what is left then is sent twice.
-	leaveTimeout = 5 * time.Second
 )
 
 // errPublishLimit is why a message cannot be published that AMQP would carry.
@@ -49,12 +46,24 @@ func newAir(window int) *air {
 func (a *air) launch(c *carried) uint16 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	id := a.unusedLocked()
+	a.waits[id] = c
+	return id
+}
+
+// unused returns an id for another packet, which comes again only after 65,535 publishes.
+func (a *air) unused() uint16 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.unusedLocked()
+}
+
+func (a *air) unusedLocked() uint16 {
 	for {
 		if a.last++; a.last == 0 {
 			continue // no id
 		}
 		if _, used := a.waits[a.last]; !used {
-			a.waits[a.last] = c
 			return a.last
 		}
 	}
@@ -112,21 +121,6 @@ func (l *mqttLink) send(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// leave waits until everything published is acknowledged.
-func (l *mqttLink) leave(ctx context.Context) error {
-	if err := l.wire.flush(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
-	defer cancel()
-	for range unacknowledged {
-		if err := l.slot(ctx); err != nil {
-			break
-		}
-	}
-	return errRenewal
 }
 
 // slot waits until one more publish may be unacknowledged.

@@ -70,7 +70,7 @@ func newHub(register prometheus.Registerer) *Hub {
 		Batches:          counter("causeway_hub_batches_total", "Batches that the hub answered."),
 		MessagesAccepted: counter("causeway_hub_messages_accepted_total", "Messages that the hub accepted."),
 		MessagesRefused:  newCounts(refused),
-		TokenRenewals:    counter("causeway_hub_token_renewals_total", "Tokens renewed on the open connection."),
+		TokenRenewals:    counter("causeway_hub_token_renewals_total", "Tokens renewed; over MQTT that is a new connection."),
 		TwinVersion:      gauge("causeway_twin_desired_version", "Version of the desired properties that are applied."),
 		SettleLatency:    settle,
 		methods:          methods,
@@ -93,7 +93,7 @@ func (h *Hub) Connection(err error) {
 	}
 }
 
-// Renewed counts a token that was put on the open connection.
+// Renewed counts a token that took the place of one that was about to expire.
 func (h *Hub) Renewed() { h.TokenRenewals.Inc() }
 
 // Batch counts a settled batch; the condition is empty when it was accepted.
