@@ -40,7 +40,7 @@ func numbered(t *testing.T, list []world.Message, output string) (numbers []int)
 func TestARecordThatIsRefusedForGoodComesAfterItsPacketsOthers(t *testing.T) {
 	t.Parallel()
 	if built.MQTT() {
-		t.Log("left out: over MQTT the hub has no word for no, so it refuses no message for good")
+		t.Log("left out: over MQTT three ends of a connection are not enough for a message to be refused")
 		return
 	}
 	sim := built.StartSimulator(t, strings.NewReplacer("ACK", "stored", "WHOSE", "module").Replace(deployment))

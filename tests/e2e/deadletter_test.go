@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -102,29 +103,48 @@ func TestAFrameThatCannotBeDecodedIsKeptAndSentOnceItCanBe(t *testing.T) {
 
 func TestAMessageThatTheHubRefusesIsKeptAndSentAgainUnderItsID(t *testing.T) {
 	t.Parallel()
-	if built.MQTT() {
-		t.Log("left out: over MQTT the hub has no word for no, so it refuses no message for good")
-		return
-	}
-	sim := built.StartSimulator(t, trackers)
-	g := built.StartGateway(t, sim, world.Workload)
+	refusedAndReplayed(t, built)
+}
+
+// Over MQTT the hub ends the connection in place of a refusal. That it is the message shows
+// when those of others are stored meanwhile.
+func refusedAndReplayed(t *testing.T, p world.Programs) {
+	t.Helper()
+	sim := p.StartSimulator(t, mixed)
+	g := p.StartGateway(t, sim, world.Workload)
+	f := p.StartFleet(t, g.Addresses(), "-trackers", "0", "-udp-trackers", "0", "-meters", "0", "-lines", "5", "-rate", "5")
 	d := login(t, g.Addr("trackers"), imei)
-	sim.Fault(map[string]any{"count": 1, "refuse": map[string]any{"condition": "amqp:not-allowed", "description": "not now"}})
+	sim.WaitMessages("line-1", 1, 20*time.Second)
+	count, reason := 1, "not now"
+	if p.MQTT() {
+		count, reason = -1, "ended the connection 5 times over this message"
+	}
+	sim.Fault(map[string]any{
+		"refuse": map[string]any{"condition": "amqp:not-allowed", "description": "not now"}, "count": count,
+		"holding": `"tripOdometer":1`,
+	})
 	d.send(1)
-	d.silent(300 * time.Millisecond)
+	world.Eventually(t, time.Minute, "the message is a dead letter", func() bool {
+		_, metrics := g.Get("/metrics")
+		return regexp.MustCompile(`(?m)^causeway_dead_letters_total\{.*\} 1$`).MatchString(metrics)
+	})
+	sim.Must("DELETE", "/faults", nil, nil) // the letter holds the message, and has to get through
 
 	l := waitLetters(t, sim, 1).Letters[0]
-	if l.Kind != "refused" || l.DeviceID != imei || !strings.Contains(l.Reason, "not now") {
+	if l.Kind != "refused" || l.DeviceID != imei || !strings.Contains(l.Reason, reason) {
 		t.Errorf("the letter is %+v", l)
 	}
 	if m := waitOutput(t, sim, "deadletter", 1)[0]; m.Properties["kind"] != "refused" || len(m.Body) == 0 {
 		t.Errorf("the dead letter is %+v", m)
 	}
 	replay(t, sim, map[string]any{"ids": []uint64{l.ID}}, 1, 1, 0, 0)
-	m := waitOutput(t, sim, "telemetry", 1)[0]
+	list := sim.WaitMessages(imei, 2, 20*time.Second)
+	m := list[len(list)-1] // behind the letter
 	if m.System["messageId"] != l.MessageID || sequence(t, m) != 1 {
 		t.Errorf("the replayed message is %+v, its id was %s", m, l.MessageID)
 	}
+	f.Proc.Ask(t)
+	f.Check(sim, time.Minute, imei) // nobody else has noticed
 }
 
 func TestAQueuedCommandSurvivesKillAndReachesTheDeviceOnce(t *testing.T) {

@@ -25,6 +25,7 @@ func TestTheCentralCasesHoldOverEveryOtherProtocol(t *testing.T) {
 			}},
 			{"a command is answered", sendCommandIsAnswered},
 			{"a twin patch adds a listener", aPatchAddsAListener},
+			{"a message is refused for good", refusedAndReplayed},
 			{"the simulator is killed under traffic", func(t *testing.T, p world.Programs) {
 				t.Helper()
 				killedUnderTraffic(t, p, "6s")

@@ -17,8 +17,9 @@ type batch struct {
 	began    time.Time // when it got its first member
 	alone    bool      // it leaves in a transfer of its own: one that held it was refused
 	tries    int       // how often it was refused with a condition that will pass
-	faults   int       // how often it met an internal error of the hub, alone
-	faulted  time.Time // the first time
+	faults   int       // how often it met an internal error of the hub, alone, or see charge
+	faulted  time.Time // the first time, in charge the last
+	blames   int       // how many connections have ended over it, see blame
 	entry    *entry    // where it is on disk, nil for nowhere
 	safe     bool      // it is on disk: its receipts are settled
 }

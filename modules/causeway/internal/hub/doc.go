@@ -11,7 +11,8 @@
 // way up: messages are encoded as they arrive into the batch being built, batches
 // leave in order with many in flight, and each message's receipt is settled with
 // the hub's disposition. What was in flight when a connection ended is sent
-// again, in the same order, on the next. While the hub is away or slow, messages go
+// again, in the same order, on the next; a message over which alone connections end over
+// MQTT counts as refused. While the hub is away or slow, messages go
 // by way of a [Store] on disk and their receipts are settled from there.
 //
 // The protocol is Azure/iotedge's edge hub: link addresses, settle modes, the

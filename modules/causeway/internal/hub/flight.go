@@ -191,12 +191,20 @@ func (u *Uplink) done(f *flight, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.vacate(f.lanes)
+	acquitted := false
 	for _, b := range f.batches {
+		acquitted = acquitted || b.blames > 0
 		u.forget(b)
 		u.put(b)
 	}
 	u.putFlight(f)
 	u.freed = true
+	if err == nil {
+		u.stored = time.Now()
+		if acquitted {
+			u.acquit()
+		}
+	}
 	u.roomMade()
 	u.signal()
 }

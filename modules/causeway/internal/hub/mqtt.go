@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -74,8 +75,8 @@ func (h *Hub) connectMQTT(ctx context.Context) (link, error) {
 }
 
 // run implements link.
-func (l *mqttLink) run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+func (l *mqttLink) run(parent context.Context) error {
+	g, ctx := errgroup.WithContext(parent)
 	g.Go(func() error { return l.send(ctx) })
 	g.Go(func() error { return l.settle(ctx) })
 	g.Go(func() error { return l.receive(ctx) })
@@ -93,6 +94,9 @@ func (l *mqttLink) run(ctx context.Context) error {
 	l.methods.wait()
 	l.twin.lost()
 	l.settleLanded() // what the hub acknowledged last is not sent again
+	if parent.Err() == nil && !errors.Is(err, errRenewal) {
+		l.hub.uplink.blame(l.air.first())
+	}
 	return err
 }
 

@@ -26,7 +26,8 @@ type air struct {
 
 	mu    sync.Mutex
 	last  uint16
-	waits map[uint16]*carried
+	turns uint64
+	waits map[uint16]publish
 }
 
 // carried is a flight on its way.
@@ -35,19 +36,27 @@ type carried struct {
 	left   int // messages without their PUBACK
 }
 
+// publish is a message on its way.
+type publish struct {
+	of     *carried
+	number int    // in its flight
+	turn   uint64 // in the order of sending
+}
+
 func newAir(window int) *air {
 	return &air{
 		slots: make(chan struct{}, unacknowledged), landed: make(chan *flight, window),
-		waits: make(map[uint16]*carried, unacknowledged),
+		waits: make(map[uint16]publish, unacknowledged),
 	}
 }
 
-// launch notes a publish and returns its id. The caller has a slot.
-func (a *air) launch(c *carried) uint16 {
+// launch notes the publish of a flight's message and returns its id. The caller has a slot.
+func (a *air) launch(c *carried, number int) uint16 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.turns++
 	id := a.unusedLocked()
-	a.waits[id] = c
+	a.waits[id] = publish{of: c, number: number, turn: a.turns}
 	return id
 }
 
@@ -72,7 +81,7 @@ func (a *air) unusedLocked() uint16 {
 // acknowledged notes a PUBACK. One for nothing is ignored.
 func (a *air) acknowledged(id uint16) {
 	a.mu.Lock()
-	c := a.waits[id]
+	c := a.waits[id].of
 	delete(a.waits, id)
 	a.mu.Unlock()
 	if c == nil {
@@ -88,12 +97,27 @@ func (a *air) acknowledged(id uint16) {
 func (a *air) oldest() (sent time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, c := range a.waits {
-		if sent.IsZero() || c.flight.sent.Before(sent) {
-			sent = c.flight.sent
+	for _, p := range a.waits {
+		if at := p.of.flight.sent; sent.IsZero() || at.Before(sent) {
+			sent = at
 		}
 	}
 	return sent
+}
+
+// first is the message that was sent first of those that wait, by its flight and its
+// number there; nil for none. The hub handles a client's publishes one by one, so it is the
+// one at hand.
+func (a *air) first() (f *flight, number int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	turn := uint64(0)
+	for _, p := range a.waits {
+		if f == nil || p.turn < turn {
+			f, number, turn = p.of.flight, p.number, p.turn
+		}
+	}
+	return f, number
 }
 
 // send is the loop that publishes flights, in order, until the link is to be left.
@@ -151,11 +175,11 @@ func (l *mqttLink) publish(ctx context.Context, f *flight) error {
 	}
 	f.sent = time.Now()
 	c := &carried{flight: f, left: len(list)}
-	for _, p := range list {
+	for number, p := range list {
 		if err := l.slot(ctx); err != nil {
 			return err
 		}
-		p.Qos, p.MessageID = 1, l.air.launch(c)
+		p.Qos, p.MessageID = 1, l.air.launch(c, number)
 		if err := l.wire.put(p); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}

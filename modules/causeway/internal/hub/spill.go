@@ -181,6 +181,7 @@ func (u *Uplink) reached(there bool) {
 	switch {
 	case there:
 		u.disk.away = time.Time{}
+		u.holdBlamed(time.Now())
 	case u.disk.away.IsZero(): // and not anew with each attempt that fails
 		u.disk.away = time.Now()
 	}

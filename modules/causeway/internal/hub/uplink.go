@@ -104,6 +104,7 @@ type Uplink struct {
 	closed  bool
 	resting bool      // nothing is sent: the connection is about to be replaced
 	hold    time.Time // nothing is sent before: the hub asked for patience
+	stored  time.Time // when the hub last accepted a transfer
 	waiters []chan struct{}
 	disk    spill
 	encoder encoder
