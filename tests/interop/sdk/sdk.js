@@ -2,84 +2,12 @@
 // Checks of the simulator by Microsoft's device SDK, unmodified. See README.md for what is in the environment.
 
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
-const https = require('node:https');
-const tls = require('node:tls');
 const { Message } = require('azure-iot-common');
 const { ModuleClient } = require('azure-iot-device');
-const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
-const { Amqp, AmqpWs } = require('azure-iot-device-amqp');
-
-const control = process.env.HUB_CONTROL;
-const ca = fs.readFileSync(process.env.HUB_CA, 'utf8');
-const device = process.env.HUB_DEVICE;
-const limit = 20000; // ms for one check
-
-let passed = 0;
-let failed = 0;
-
-async function check(name, body) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`nothing happened for ${limit} ms`)), limit);
-  });
-  try {
-    await Promise.race([body(), late]);
-    passed++;
-    console.log(`ok   sdk: ${name}`);
-  } catch (err) {
-    failed++;
-    console.log(`FAIL sdk: ${name}: ${String(err.message).split('\n').join(' ')}`);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function http(method, path, body) {
-  const response = await fetch(control + path, {
-    method, body: body === undefined ? undefined : JSON.stringify(body), headers: { 'content-type': 'application/json' },
-  });
-  const answer = await response.text();
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${answer}`);
-  return answer ? JSON.parse(answer) : undefined;
-}
-
-// stored waits for a message with the property in the cloud.
-async function stored(run) {
-  for (;;) {
-    const found = (await http('GET', '/messages?limit=100000')).find((m) => m.properties.run === run);
-    if (found) return found;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
-// state waits until the hub's view of a module is as wanted.
-async function state(module_, wanted) {
-  for (;;) {
-    const { clients } = await http('GET', '/stats');
-    if (wanted(clients.find((c) => c.identity === `${device}/${module_}`))) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-// The SDK goes to port 443 for WebSocket. Its own option for proxies leads it to the port that is free.
-function webSocketAgent() {
-  const agent = new https.Agent({ ca });
-  agent.createConnection = (options) => tls.connect({ ...options, ca, host: 'localhost', servername: 'localhost', port: Number(process.env.HUB_WEB_PORT) });
-  return agent;
-}
-
-// once waits for one call of a listener.
-function once(register) {
-  return new Promise((resolve) => register((...values) => resolve(values)));
-}
-
-const protocols = [
-  { name: 'MQTT', transport: Mqtt, gateway: `localhost:${process.env.HUB_MQTT_PORT}`, extra: () => ({}) },
-  { name: 'MQTT-WS', transport: MqttWs, gateway: 'localhost', extra: () => ({ mqtt: { webSocketAgent: webSocketAgent() } }) },
-  { name: 'AMQP', transport: Amqp, gateway: `localhost:${process.env.HUB_AMQP_PORT}`, extra: () => ({}) },
-  { name: 'AMQP-WS', transport: AmqpWs, gateway: 'localhost', extra: () => ({ amqp: { webSocketAgent: webSocketAgent() } }) },
-];
+const { Mqtt } = require('azure-iot-device-mqtt');
+const { check, http, stored, state, once, protocols, ca, device, control, counts } = require('./bench.js');
+const { environment } = require('./environment.js');
+const { leaf } = require('./leaf.js');
 
 async function over({ name, transport, gateway, extra }) {
   const module_ = `sdk-${name.toLowerCase()}`;
@@ -152,7 +80,7 @@ async function over({ name, transport, gateway, extra }) {
     const input = once((done) => client.on('inputMessage', (to, message) => {
       client.complete(message, () => done(to, message));
     }));
-    await state(module_, (c) => c && c.inputs);
+    await state(`${device}/${module_}`, (c) => c && c.inputs);
     await fetch(`${control}/inputs/${module_}/commands?colour=light%20blue`, { method: 'POST', body: 'go' });
     const [to, message] = await input;
     assert.equal(to, 'commands');
@@ -187,7 +115,7 @@ async function over({ name, transport, gateway, extra }) {
   await check(`${name}: closes`, async () => {
     // Not awaited: the hub closes an AMQP connection with its last link, and the SDK then takes 45 s to be done.
     client.close().catch(() => {});
-    await state(module_, (c) => !c || !c.connected);
+    await state(`${device}/${module_}`, (c) => !c || !c.connected);
   });
 }
 
@@ -222,8 +150,11 @@ async function distrust() {
 
 (async () => {
   for (const protocol of protocols) await over(protocol);
+  for (const protocol of protocols) await environment(protocol);
+  for (const protocol of protocols) await leaf(protocol);
   await refusals();
   await distrust();
+  const { passed, failed } = counts();
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed ? 1 : 0);
 })();
