@@ -58,8 +58,8 @@ e2e: ## the whole product: real processes, real sockets; UPSTREAM=Mqtt (AmqpWs, 
 
 # The schedule's seed is printed; CHAOS_SEED=<n> repeats it. What is part of make test is a cut of it, with seed 1.
 .PHONY: chaos
-chaos: ## break everything for ten minutes, and judge what is left
-	CHAOS_SEED=$(CHAOS_SEED) go test -count=1 -v -timeout 1200s -run 'TestNothing|Early' ./tests/chaos -chaos $(CHAOS)
+chaos: ## break everything for ten minutes, and judge what is left; UPSTREAM=Mqtt as above
+	CHAOS_SEED=$(CHAOS_SEED) UPSTREAM=$(UPSTREAM) go test -count=1 -v -timeout 1200s -run 'TestNothing|Early' ./tests/chaos -chaos $(CHAOS)
 
 .PHONY: law
 law: ## the rules of the repository itself: import directions, documents, manifests

@@ -4,6 +4,7 @@
 //
 //	make chaos                      about ten minutes, another seed each time
 //	CHAOS_SEED=7 make chaos         the schedule of seed 7 again
+//	make chaos UPSTREAM=MqttWs      with a gateway that speaks MQTT over WebSocket
 //	go test ./tests/chaos           the cut of it that is part of make test
 //
 // The seed decides faults, their order and their length; what a process does at

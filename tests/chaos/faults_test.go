@@ -18,6 +18,8 @@ type fault struct {
 	long bool
 	// identities is of devices that have an identity of their own.
 	identities bool
+	// amqp is something that MQTT has no word for.
+	amqp bool
 }
 
 // The conditions of refusals that pass later, and of those that do not.
@@ -105,8 +107,8 @@ var faults = []fault{
 		r.sim.Must("POST", "/hub/up", nil, nil)
 		r.pause(500*time.Millisecond, 2*time.Second)
 	}},
-	{name: "refused by an internal error", run: func(r *rig) { r.refuse("amqp:internal-error", 1+r.dice.IntN(2)) }},
-	{name: "refused as unauthorized", run: func(r *rig) { r.refuse("amqp:unauthorized-access", 1) }},
+	{name: "refused by an internal error", amqp: true, run: func(r *rig) { r.refuse("amqp:internal-error", 1+r.dice.IntN(2)) }},
+	{name: "refused as unauthorized", amqp: true, run: func(r *rig) { r.refuse("amqp:unauthorized-access", 1) }},
 	{name: "refused for good", run: refusedForGood},
 	{name: "identity used twice", run: duplicateIdentity},
 	{name: "hub link stalled", run: func(r *rig) {

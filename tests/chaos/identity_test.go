@@ -46,6 +46,10 @@ func (r *rig) device() string { return r.devices[r.dice.IntN(len(r.devices))] }
 // The same promise for devices that have an identity of their own, under the same faults and some
 // more: a connection to the hub is shared, and its end is everybody's.
 func TestNothingAcknowledgedIsEverLostByDevicesOfTheHub(t *testing.T) {
+	if built.MQTT() {
+		t.Log("left out: MQTT has one identity a connection")
+		return
+	}
 	seed := seed(t)
 	t.Logf("seed %d: CHAOS_SEED=%d repeats this schedule", seed, seed)
 	r := newRig(t, seed, "stored", size{trackers: 60, lines: 60, udpTrackers: 30, meters: 30, rate: "1", identities: true})

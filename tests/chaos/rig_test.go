@@ -36,6 +36,9 @@ const (
 	spoolLeast = 1 << 20
 )
 
+// tokenTTL has renewals, two a minute, fall among the faults.
+const tokenTTL = "CAUSEWAY_TOKEN_TTL_SECONDS=40"
+
 // memoryLimit is what a gateway process may have: its queue is 4 MiB at most, and 300
 // links cost some tens of KiB each; the rest is the program itself, several times as
 // much under the race detector.
@@ -161,7 +164,7 @@ func (r *rig) startGateway() {
 		queue = r.queue
 	}
 	r.gateway.Start("IOTEDGE_GATEWAYHOSTNAME=localhost:"+port,
-		"CAUSEWAY_HUB_QUEUE_BYTES="+strconv.Itoa(queue), "CAUSEWAY_HUB_BATCH_BYTES=16384")
+		"CAUSEWAY_HUB_QUEUE_BYTES="+strconv.Itoa(queue), "CAUSEWAY_HUB_BATCH_BYTES=16384", tokenTTL)
 	to := r.gateway.Addresses()
 	r.trackers.Target(to.Trackers)
 	r.lines.Target(to.Lines)
