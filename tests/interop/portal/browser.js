@@ -75,9 +75,10 @@ function nameless() {
     .map((n) => n.outerHTML.slice(0, 80));
 }
 
-// measure notes, from now on, the longest task and the longest time from an input to its frame.
+// measure notes, from now on, the longest task, the longest time from an input to its frame, and the longest time
+// without a frame.
 function measure() {
-  globalThis.measured = { task: 0, tasks: 0, input: 0, inputs: 0, gap: 0 };
+  globalThis.measured = { task: 0, tasks: 0, input: 0, inputs: 0, gap: 0, frame: 0, frames: 0 };
   const m = globalThis.measured;
   new PerformanceObserver((list) => {
     for (const e of list.getEntries()) { m.tasks++; m.task = Math.max(m.task, e.duration); }
@@ -91,6 +92,14 @@ function measure() {
     m.gap = Math.max(m.gap, now - last - 20); // how much later than asked: a lower bound of what blocks the page
     last = now;
   }, 20);
+  let painted = last;
+  const frame = (now) => {
+    m.frames++;
+    m.frame = Math.max(m.frame, now - painted);
+    painted = now;
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
 }
 
 module.exports = { check, launch, visit, faint, nameless, measure, failures: () => failed };
