@@ -9,7 +9,7 @@ const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { Amqp, AmqpWs } = require('azure-iot-device-amqp');
 
 const control = process.env.HUB_CONTROL;
-const ca = fs.readFileSync(process.env.HUB_CA, 'utf8');
+const ca = process.env.HUB_CA && fs.readFileSync(process.env.HUB_CA, 'utf8');
 const device = process.env.HUB_DEVICE;
 const limit = 20000; // ms for one check
 
