@@ -253,7 +253,8 @@ func nowhere(r *rig) {
 		r.t.Error(err)
 	}
 	r.startGateway()
-	r.pause(2*time.Second, 2*time.Second) // the fleet says once a second what it knows
+	// What was acknowledged before may still be on its way, and the fleet says once a second what it knows.
+	r.pause(proxy.Lateness+2*time.Second, proxy.Lateness+2*time.Second)
 	w := Window{Fault: "hub away, disk read-only", Before: r.acked()}
 	r.pause(3*time.Second, 5*time.Second)
 	w.After = r.acked()

@@ -20,9 +20,9 @@ type Weather struct {
 	Loss, Reorder float64
 }
 
-// lateness is how much later a reordered datagram arrives: later ones of the same
+// Lateness is how much later a reordered datagram arrives at most: later ones of the same
 // device come within it, since it sends again after a few seconds.
-const lateness = 3 * time.Second
+const Lateness = 3 * time.Second
 
 // forecast is the weather that changes, with the dice.
 type forecast struct {
@@ -77,7 +77,7 @@ func (f *forecast) datagram() (delay time.Duration, lost bool) {
 	}
 	delay = f.draw()
 	if f.dice.Float64() < f.now.Reorder {
-		delay += time.Duration(f.dice.Int64N(int64(lateness)))
+		delay += time.Duration(f.dice.Int64N(int64(Lateness)))
 	}
 	return delay, false
 }
