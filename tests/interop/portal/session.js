@@ -350,6 +350,7 @@ async function walk(browser) {
     await page.keyboard.press('Tab');
     assert.equal(await page.evaluate(() => document.activeElement.id), 'f-identity');
     await page.goto(`${ready.portal}#faults`); // from here the browser goes on in that view
+    await page.locator('#faults').waitFor(); // what is not yet there takes no focus
     await page.keyboard.press('Tab');
     const seen = [];
     for (let i = 0; i < 30; i++) {
