@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"flag"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -89,6 +90,38 @@ func TestWhatAnIdentityCosts(t *testing.T) {
 	c.send(1, 30*time.Second)
 	settled(t, g, n)
 	attached := time.Since(began)
+	device := residentOf(t, g)
+	byDevice := c.streams(during)
+	settled(t, g, n)
+	each := (device - module) / int64(n)
+
+	others, own := c.losing(t, sim, during)
+	served := (servedBy(t, p, n) - module) / int64(n)
+	t.Logf("%d devices: %d KiB each beyond those of a module's, %d KiB with commands; attached at %.0f/s; "+
+		"%.0f messages/s by the module, %.0f by the devices (%.2f); while one connection was lost, the slowest "+
+		"acknowledgement of the others %v, of its own %v",
+		n, each>>10, served>>10, float64(n)/attached.Seconds(), byModule, byDevice, byDevice/byModule,
+		others.Round(time.Millisecond), own.Round(time.Millisecond))
+	most := int64(512 << 10)
+	if world.RaceDetector { // which keeps some hundred KiB for each goroutine
+		most = 4 << 20
+	}
+	if each > most || served > 2*most {
+		t.Errorf("a device takes %d bytes, %d with commands", each, served)
+	}
+	if others > 10*time.Second {
+		t.Errorf("the others waited %v for their acknowledgement", others)
+	}
+}
+
+// servedBy is the resident memory of a gateway with so many trackers, which take commands.
+func servedBy(t *testing.T, p world.Programs, n int) int64 {
+	t.Helper()
+	sim := p.StartSimulator(t, strings.ReplaceAll(identities, `"attachesPerSecond": 100`, `"attachesPerSecond": 1000`))
+	g := p.StartGateway(t, sim, world.Workload)
+	for _, id := range sim.AddLeaves(fmt.Sprintf("356307042[000001-%06d]", n), world.Derived) {
+		login(t, g.Addr("trackers"), id)
+	}
 	world.Eventually(t, 30*time.Second, "all listen to the hub", func() bool {
 		listening := 0
 		for _, client := range sim.Stats().Clients {
@@ -98,26 +131,7 @@ func TestWhatAnIdentityCosts(t *testing.T) {
 		}
 		return listening == n
 	})
-	device := residentOf(t, g)
-	byDevice := c.streams(during)
-	settled(t, g, n)
-	each := (device - module) / int64(n)
-
-	others, own := c.losing(t, sim, during)
-	t.Logf("%d devices: %d KiB each beyond those of a module's; attached at %.0f/s; %.0f messages/s by the module, "+
-		"%.0f by the devices (%.2f); while one connection was lost, the slowest acknowledgement of the others %v, of its own %v",
-		n, each>>10, float64(n)/attached.Seconds(), byModule, byDevice, byDevice/byModule,
-		others.Round(time.Millisecond), own.Round(time.Millisecond))
-	most := int64(512 << 10)
-	if world.RaceDetector { // which keeps some hundred KiB for each goroutine
-		most = 4 << 20
-	}
-	if each > most {
-		t.Errorf("a device takes %d bytes", each)
-	}
-	if others > 10*time.Second {
-		t.Errorf("the others waited %v for their acknowledgement", others)
-	}
+	return residentOf(t, g)
 }
 
 // losing has all send, one line after the other, while a connection is closed, and returns the

@@ -152,7 +152,7 @@ func New(opts Options) (*Gateway, error) {
 	g.table.Present = func(device string) {
 		g.commands.Wake(device)
 		g.devices.Present(device)
-		g.identities.twins.present(device)
+		g.identities.present(device)
 	}
 	return g, nil
 }

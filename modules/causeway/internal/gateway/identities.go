@@ -183,6 +183,22 @@ func (i *identities) fits(l config.Listener) func(device string) error {
 	}
 }
 
+// present hears of a device that is connected. One that takes commands gets its twin, methods
+// and messages; those of others nobody could answer.
+func (i *identities) present(device string) {
+	i.twins.present(device)
+	s := i.g.table.Find(device)
+	if s == nil || !s.Commands() {
+		return
+	}
+	i.g.mu.Lock()
+	l := i.g.listeners[s.Listener()]
+	i.g.mu.Unlock()
+	if l != nil && l.config.Identity == identityDevice {
+		_ = i.leaves.Serve(device) // who cannot have an identity was refused, or is nobody
+	}
+}
+
 // name translates a device's own id to the hub's.
 func (i *identities) name(device string) (string, error) {
 	p := i.current.Load()

@@ -89,7 +89,6 @@ func (f *leaf) idleSince() time.Time { return time.Unix(0, f.used.Load()) }
 
 // come notes that the device is connected.
 func (f *leaf) come() {
-	f.wish.Do(func() { close(f.wished) })
 	if len(f.came) == 0 { // nearly never: it costs a message nothing
 		select {
 		case f.came <- struct{}{}:
@@ -97,6 +96,9 @@ func (f *leaf) come() {
 		}
 	}
 }
+
+// want has its twin, methods and messages come.
+func (f *leaf) want() { f.wish.Do(func() { close(f.wished) }) }
 
 // turn notes a state, and tells of it when it is another.
 func (f *leaf) turn(state LeafState, reason string) {

@@ -185,11 +185,23 @@ func (l *Leaves) Wake(device string) error {
 	return err
 }
 
-// Admit makes a device known that is connected now, and attached, with its twin, methods and
-// messages. The error is ErrLeaves, ErrLeafTaken, or that of Options.Name.
+// Admit makes a device known that is connected now, and attached. The error is ErrLeaves,
+// ErrLeafTaken, or that of Options.Name.
 func (l *Leaves) Admit(device string) error {
 	leaf, err := l.leaf(device)
 	if err == nil {
+		leaf.come()
+	}
+	return err
+}
+
+// Serve is Admit for a device that takes commands: it has its twin, methods and messages come,
+// which cost several times what its own messages do (go-amqp keeps some 80 KiB for a link that
+// receives).
+func (l *Leaves) Serve(device string) error {
+	leaf, err := l.leaf(device)
+	if err == nil {
+		leaf.want()
 		leaf.come()
 	}
 	return err

@@ -187,6 +187,12 @@ func (s *Session) Device() string {
 	return s.profile.Listener
 }
 
+// Commands tells whether the device's codec takes commands.
+func (s *Session) Commands() bool { return s.engaged.Load().commander != nil }
+
+// Listener is the name of the listener that its link came by.
+func (s *Session) Listener() string { return s.profile.Listener }
+
 // known is Device without the listener's name for nobody.
 func (s *Session) known() string {
 	if id := s.identity.Load(); id != nil {
