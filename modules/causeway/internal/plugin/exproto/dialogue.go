@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/causeway-iot/causeway/modules/causeway/codec"
@@ -65,7 +66,7 @@ func (d *dialogue) turn(patience time.Duration, out *codec.Outcome, call func(co
 		switch {
 		case d.adapter.ctx.Err() != nil:
 			why = errClosed.Error()
-		case ctx.Err() != nil:
+		case ctx.Err() != nil, ended(ctx, err):
 			why = fmt.Sprintf("no answer within %v", patience)
 		}
 		d.broken = d.adapter.broken(why)
@@ -73,6 +74,17 @@ func (d *dialogue) turn(patience time.Duration, out *codec.Outcome, call func(co
 	}
 	d.conn.collect(out, d.options)
 	return nil
+}
+
+// deadlineEarly is how much earlier than ours the handler's end of a call may find that its time
+// is over: it counts the same time, and its word comes first now and then.
+const deadlineEarly = 50 * time.Millisecond
+
+// ended tells whether the handler's end gave a call up because its time was over.
+func ended(ctx context.Context, err error) bool {
+	deadline, _ := ctx.Deadline()
+	code := status.Code(err)
+	return (code == codes.Canceled || code == codes.DeadlineExceeded) && time.Until(deadline) < deadlineEarly
 }
 
 // called calls the handler when there is room, after it has heard of the link.
