@@ -45,16 +45,17 @@ build: ## compile the gateway, the simulator and the fleet into ./bin
 .PHONY: test
 test: race law lint ## everything that has to hold: unit, e2e and law tests with the race detector, then lint
 
-# The end-to-end cases use the machine's time, so they run on their own, after the rest.
+# The end-to-end cases use the machine's time, so they run on their own, after the rest; most of it they wait, so
+# that four at a time do not hinder one another.
 .PHONY: race
 race: ## unit, e2e and chaos tests, shuffled, with the race detector
 	go test -race -shuffle=on -timeout 300s $$(go list $(PATTERNS) | grep -v -e /tests/e2e -e /tests/chaos -e /tests/law)
-	go test -race -shuffle=on -timeout 300s ./tests/e2e/...
+	go test -race -shuffle=on -parallel 4 -timeout 300s ./tests/e2e/...
 	go test -race -shuffle=on -timeout 300s ./tests/chaos/...
 
 .PHONY: e2e
 e2e: ## the whole product: real processes, real sockets; UPSTREAM=Mqtt (AmqpWs, MqttWs) over another protocol
-	UPSTREAM=$(UPSTREAM) go test -shuffle=on -count=1 -v -timeout 300s ./tests/e2e/...
+	UPSTREAM=$(UPSTREAM) go test -shuffle=on -count=1 -v -parallel 4 -timeout 300s ./tests/e2e/...
 
 # The schedule's seed is printed; CHAOS_SEED=<n> repeats it. What is part of make test is a cut of it, with seed 1.
 .PHONY: chaos

@@ -7,7 +7,7 @@ import (
 )
 
 // identityPart of the time is for devices with identities: the rest of the gateway is the same.
-const identityPart = 3
+const identityPart = 5
 
 // firstUDPTracker is where the fleet's trackers over UDP begin.
 const firstUDPTracker = 300_000

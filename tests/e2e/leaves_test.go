@@ -190,6 +190,7 @@ func settled(t *testing.T, g *world.Gateway, attached int) {
 
 // One that the hub refuses, for whatever reason, waits for itself alone, and loses nothing.
 func TestWhatIsWrongWithOneDeviceIsNotTheOthersTrouble(t *testing.T) {
+	t.Parallel()
 	const n, wrong, deleted, expired, flooding = 60, "meter-000", "meter-001", "meter-002", "meter-003"
 	p := overAMQP()
 	sim := p.StartSimulator(t, meters)
