@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type power struct {
 	mu    sync.Mutex
 	calls []string
+	ended func() // what a cut ends, in its own time
 }
 
 func (p *power) note(call string) {
@@ -35,8 +37,12 @@ func (p *power) Down(abrupt bool) error {
 	p.note(map[bool]string{true: "abrupt", false: "down"}[abrupt])
 	return nil
 }
-func (p *power) Up() error    { p.note("up"); return nil }
-func (p *power) DropAll() int { p.note("drop"); return 3 }
+func (p *power) Up() error { p.note("up"); return nil }
+func (p *power) DropAll() int {
+	p.note("drop")
+	go p.ended()
+	return 3
+}
 func (p *power) Env(module, style string) (map[string]string, error) {
 	if style == "bad" {
 		return nil, errors.New("unknown style")
@@ -44,18 +50,31 @@ func (p *power) Env(module, style string) (map[string]string, error) {
 	return map[string]string{"M": module}, nil
 }
 
-// answering is a session that answers every method and remembers patches.
+// answering is a session that answers every method and remembers patches. Like a real one it
+// leaves some time after it was closed.
 type answering struct {
 	hub     *edge.Hub
 	id      edge.Identity
 	silent  bool
 	desired chan string
 	closed  chan string
+	leave   atomic.Pointer[func()]
+}
+
+func (a *answering) connect() {
+	leave := a.hub.Connect(a.id, a)
+	a.leave.Store(&leave)
+}
+
+func (a *answering) end() { (*a.leave.Load())() }
+
+func (a *answering) Close(reason string) {
+	a.closed <- reason
+	go a.end()
 }
 
 func (a *answering) Desired(patch json.RawMessage) { a.desired <- string(patch) }
 func (a *answering) Input(d edge.Delivery)         { d.Settle(edge.Accepted) }
-func (a *answering) Close(reason string)           { a.closed <- reason }
 func (a *answering) Method(c edge.MethodCall) {
 	if !a.silent {
 		a.hub.AnswerMethod(a.id, c.Correlation, 201, json.RawMessage(`{"name":"`+c.Name+`","got":`+string(c.Payload)+`}`))
@@ -79,11 +98,11 @@ func newAPI(t *testing.T) (*control.API, *edge.Hub, *power, *answering) {
 		t.Fatal(err)
 	}
 	a := &answering{hub: h, id: id, desired: make(chan string, 10), closed: make(chan string, 10)}
-	h.Connect(id, a)
+	a.connect()
 	for _, topic := range []edge.Topic{edge.TopicDesired, edge.TopicMethods, edge.TopicInputs} {
 		h.Subscribe(id, topic)
 	}
-	p := &power{}
+	p := &power{ended: a.end}
 	return control.New(h, p), h, p, a
 }
 
@@ -204,11 +223,16 @@ func TestSwitchesReachTheHub(t *testing.T) {
 	if _, body := ask(t, api, "POST", "/connections/drop?identity=m", ""); body != `{"dropped":1}` || len(a.closed) != 1 {
 		t.Fatalf("got %s", body)
 	}
+	a.connect()
 	ask(t, api, "POST", "/connections/drop?polite=true", "")
 	if len(a.closed) != 2 {
 		t.Fatal("not closed politely")
 	}
-	for _, path := range []string{"/connections/drop", "/hub/down", "/hub/down?abrupt=true", "/hub/up"} {
+	a.connect()
+	if _, body := ask(t, api, "POST", "/connections/drop", ""); body != `{"dropped":3}` || h.Connected(a.id) {
+		t.Fatalf("got %s, and the hub still holds what was cut: %v", body, h.Connected(a.id))
+	}
+	for _, path := range []string{"/hub/down", "/hub/down?abrupt=true", "/hub/up"} {
 		ask(t, api, "POST", path, "")
 	}
 	if got := strings.Join(p.calls, " "); got != "drop down abrupt up" {

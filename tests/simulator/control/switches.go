@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -117,8 +118,13 @@ func flag(r *http.Request, name string, otherwise bool) (bool, error) {
 	return value, nil
 }
 
+// maxDrop bounds how long the hub may take to notice. It does so at once unless what a client
+// has sent is held up by a fault.
+const maxDrop = 10 * time.Second
+
 // dropConnections cuts all TCP connections, or closes the connection of one identity.
-// polite closes them all as the real hub does, with a close and no error.
+// polite closes them all as the real hub does, with a close and no error. The answer comes
+// when the hub has noticed, so that a method called next goes to no connection that is dead.
 func (a *API) dropConnections(r *http.Request) (any, error) {
 	id, err := a.identity(r.URL.Query().Get("identity"))
 	if err != nil {
@@ -128,6 +134,7 @@ func (a *API) dropConnections(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	gone := a.hub.Departure(id)
 	dropped := 0
 	switch {
 	case id != nil:
@@ -138,6 +145,11 @@ func (a *API) dropConnections(r *http.Request) (any, error) {
 		dropped = a.hub.DropConnections("dropped by request")
 	default:
 		dropped = a.power.DropAll()
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), maxDrop)
+	defer cancel()
+	if err := gone(ctx); err != nil {
+		return nil, err
 	}
 	return map[string]int{"dropped": dropped}, nil
 }

@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -169,6 +171,45 @@ func (h *Hub) DropConnections(reason string) int {
 		s.Close(reason)
 	}
 	return len(sessions)
+}
+
+// Departure remembers the sessions of now: of one identity, or, for nil, of all. What it
+// returns waits until the hub holds none of them any more, or ctx ends. Who cuts connections
+// takes it first and waits after the cut: until then the hub would give to the dead ones.
+func (h *Hub) Departure(id *Identity) (wait func(ctx context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	present := map[*client]Session{}
+	for _, c := range h.clients {
+		if c.session != nil && (id == nil || c.id == *id) {
+			present[c] = c.session
+		}
+	}
+	return func(ctx context.Context) error {
+		for c, s := range present {
+			if err := h.awaitLeft(ctx, c, s); err != nil {
+				return fmt.Errorf("wait until the connection of %s has ended: %w", c.id, err)
+			}
+		}
+		return nil
+	}
+}
+
+// awaitLeft waits until s is not the client's session.
+func (h *Hub) awaitLeft(ctx context.Context, c *client, s Session) error {
+	for {
+		h.mu.Lock()
+		held, changed := c.session == s, c.changed
+		h.mu.Unlock()
+		if !held {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Presence is what GET /stats tells of a connected identity.

@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -46,6 +47,32 @@ func TestConnectionsCanBeDropped(t *testing.T) {
 	if got := h.DropConnections("y"); got != 2 {
 		t.Fatalf("dropped %d", got)
 	}
+}
+
+func TestADepartureIsOverWhenTheHubHoldsTheSessionsNoMore(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, edge.Options{})
+	leaveM, leaveN := h.Connect(module("m"), newClient()), h.Connect(module("n"), newClient())
+	m := module("m")
+	one, all := h.Departure(&m), h.Departure(nil)
+	short, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := one(short); !errors.Is(err, context.Canceled) {
+		t.Fatalf("a session that is there has left: %v", err)
+	}
+	leaveM()
+	if err := one(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := all(short); !errors.Is(err, context.Canceled) {
+		t.Fatalf("n is there: %v", err)
+	}
+	again := h.Connect(module("n"), newClient()) // takes its place, which ends the one before
+	leaveN()
+	if err := all(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again()
 }
 
 func TestIdentitiesComeAndGo(t *testing.T) {
