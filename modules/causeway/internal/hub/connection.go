@@ -94,7 +94,7 @@ func (c *connection) attach(ctx context.Context) (err error) {
 	if c.twin, err = newTwinLinks(ctx, c.session, id, version, "", handler.Desired); err != nil {
 		return err
 	}
-	desk := newMethodDesk(handler.Method, make(chan struct{}, methodsAtOnce), answersAtOnce)
+	desk := newModuleDesk(handler.Method)
 	if c.methods, err = newMethodLinks(ctx, c.session, id, version, "", desk); err != nil {
 		return err
 	}

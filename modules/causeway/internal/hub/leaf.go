@@ -27,6 +27,13 @@ const (
 	// leave room for the others.
 	leafMethodsAtOnce = 128
 	leafMethodsEach   = 4
+	// leafMethodsQueued bounds those that wait for a place, whose payloads take 128 KiB each at
+	// most, and leafMethodsTaken all of one device, with those whose answer is being sent.
+	leafMethodsQueued = 256
+	leafMethodsTaken  = 32
+	// leafMethodPatience bounds the wait: with the 20 s that a device has to answer it stays
+	// below the 30 s that a caller waits by default.
+	leafMethodPatience = 8 * time.Second
 	// leafPauseFirst and leafPauseMost bound the wait after a device was refused: its key is
 	// wrong, or the hub does not know it (yet), which nobody here can change.
 	leafPauseFirst = 2 * time.Second
@@ -334,7 +341,7 @@ func (f *leaf) attachServices(ctx context.Context, session *amqp.Session, suffix
 	if err == nil {
 		desk := newMethodDesk(func(ctx context.Context, name string, payload json.RawMessage) (int, json.RawMessage) {
 			return o.Handler.Method(ctx, f.device, name, payload)
-		}, f.all.methods, leafMethodsEach)
+		}, f.all.methods, leafMethodsEach, leafMethodsTaken)
 		s.methods, err = newMethodLinks(ctx, session, id, o.Version, suffix, desk)
 	}
 	if err != nil {

@@ -66,8 +66,13 @@ func (f *leaf) receiveMessages(ctx context.Context, session *amqp.Session) error
 	look := time.NewTicker(presenceLook)
 	defer look.Stop()
 	again := attempts{pause: servicesFirst}
-	for {
+	for paced := true; ; paced = false { // the first link has its turn with the other ones
 		if f.all.opts.Present(f.device) {
+			if !paced {
+				if err := f.all.attaches.Wait(ctx); err != nil {
+					return err
+				}
+			}
 			err := f.messagesWhilePresent(ctx, session, again.suffix(), look.C)
 			if ctx.Err() != nil || errors.Is(err, errNotDetached) {
 				return err

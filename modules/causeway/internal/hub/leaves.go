@@ -110,7 +110,7 @@ type Leaves struct {
 	opts     LeavesOptions
 	attaches *rate.Limiter
 	requests *rate.Limiter
-	methods  chan struct{}
+	methods  *methodRoom
 	diskWake chan struct{}
 
 	mu      sync.RWMutex
@@ -148,7 +148,8 @@ func NewLeaves(opts LeavesOptions, limits LeavesLimits) *Leaves {
 		shards:   make(map[*shard]struct{}),
 		attaches: rate.NewLimiter(rate.Limit(limits.Attaches), 1),
 		requests: rate.NewLimiter(rate.Limit(limits.TwinRequests), 1),
-		methods:  make(chan struct{}, leafMethodsAtOnce), diskWake: make(chan struct{}, 1),
+		methods:  newMethodRoom(leafMethodsAtOnce, leafMethodsQueued, leafMethodPatience),
+		diskWake: make(chan struct{}, 1),
 	}
 }
 

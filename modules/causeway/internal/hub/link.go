@@ -2,10 +2,8 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -115,72 +113,3 @@ func (t *twinRequests) busy() bool {
 	defer t.mu.Unlock()
 	return len(t.waiting) > 0
 }
-
-const (
-	// methodsAtOnce bounds the direct methods that run at the same time. Each may
-	// wait minutes for a device; the hub itself does not serialise them.
-	methodsAtOnce = 32
-	// answersAtOnce bounds them together with those whose answers are being sent.
-	answersAtOnce = 2 * methodsAtOnce
-	// statusBusy answers what is over the bound.
-	statusBusy = 429
-)
-
-// methodDesk has the direct methods of a link answered, each in its own goroutine.
-type methodDesk struct {
-	method  method
-	free    chan struct{} // a place for each that may run; desks can share it
-	most    int64         // of those that this desk has taken
-	taken   atomic.Int64  // those whose answer has not been sent
-	running sync.WaitGroup
-}
-
-// method answers a direct method, as Handler.Method.
-type method func(ctx context.Context, name string, payload json.RawMessage) (status int, answer json.RawMessage)
-
-// newMethodDesk makes a desk for so many methods at a time, those whose answer is being sent
-// included.
-func newMethodDesk(m method, free chan struct{}, most int64) *methodDesk {
-	return &methodDesk{method: m, free: free, most: most}
-}
-
-// take has one method answered. Reply is called once, with a JSON value; an answer that
-// it cannot send is lost with the link, and the hub tells the caller of the timeout.
-func (d *methodDesk) take(
-	ctx context.Context, name string, payload json.RawMessage, reply func(status int, answer json.RawMessage),
-) {
-	if d.taken.Load() >= d.most || !d.occupy() {
-		reply(statusBusy, json.RawMessage(`{"error":"too many methods at once"}`))
-		return
-	}
-	d.taken.Add(1)
-	d.running.Go(func() {
-		defer d.taken.Add(-1)
-		status, answer := d.call(ctx, name, payload)
-		if len(answer) == 0 {
-			answer = json.RawMessage("null")
-		}
-		reply(status, answer)
-	})
-}
-
-func (d *methodDesk) occupy() bool {
-	select {
-	case d.free <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-// call gives the place back before the answer is sent: who has it may call again.
-func (d *methodDesk) call(ctx context.Context, name string, payload json.RawMessage) (int, json.RawMessage) {
-	defer func() { <-d.free }()
-	return d.method(ctx, name, payload)
-}
-
-// busy tells whether a method is running, or its answer on its way.
-func (d *methodDesk) busy() bool { return d.taken.Load() > 0 }
-
-// wait waits for the methods that run; their context has ended.
-func (d *methodDesk) wait() { d.running.Wait() }

@@ -68,7 +68,7 @@ func (h *Hub) connectMQTT(ctx context.Context) (link, error) {
 	}
 	return &mqttLink{
 		hub: h, wire: wire, air: newAir(h.uplink.opts.Window), expiry: expiry,
-		methods: newMethodDesk(h.opts.Handler.Method, make(chan struct{}, methodsAtOnce), answersAtOnce),
+		methods: newModuleDesk(h.opts.Handler.Method),
 		inputs:  make(chan mqttInput, inputsWaiting), patches: make(chan json.RawMessage, patchesWaiting),
 		muted: make(chan struct{}, 1), leaving: make(chan struct{}),
 	}, nil
