@@ -165,14 +165,17 @@ type refusedLeaf struct{ err error }
 func (r *refusedLeaf) Error() string { return "device not attached: " + r.err.Error() }
 func (r *refusedLeaf) Unwrap() error { return r.err }
 
-// refusedOn makes a failure one of the device, unless its connection has ended.
+// refusedOn makes a failure one of the device, unless its connection has ended, or is about to.
 func refusedOn(conn *amqp.Conn, err error) error {
 	select {
 	case <-conn.Done():
 		return err
 	default:
-		return &refusedLeaf{err}
 	}
+	if errors.Is(err, errNodeEnded) {
+		return err
+	}
+	return &refusedLeaf{err}
 }
 
 // serve attaches the device on a connection and serves it until its links end, or ctx.

@@ -191,6 +191,9 @@ func (s *shard) once(ctx context.Context) error {
 	l.mu.Unlock()
 	g, live := errgroup.WithContext(ctx)
 	g.Go(func() error { return watch(live, conn) })
+	if node != nil {
+		g.Go(func() error { return node.watch(live) })
+	}
 	g.Go(func() error { return s.departure(live, leave) })
 	g.Go(func() error {
 		s.seat(live, func(f *leaf) error { return f.serve(live, conn, node) })

@@ -10,11 +10,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
-	// pushesAtOnce bounds the devices that are spoken to at the same time.
-	pushesAtOnce = 8
+	// pushesAtOnce bounds the devices that are spoken to at the same time. A silent one takes
+	// half a minute, so that a hundred of them hold up the others for about one.
+	pushesAtOnce = 64
 	// pushAgain is how often devices that did not confirm are tried again.
 	pushAgain = time.Minute
 	// confirmedLimit bounds what is reported of one device: the reported twin has
@@ -51,8 +54,8 @@ type Devices struct {
 // wanted is what one device is to be told, and what it said.
 type wanted struct {
 	desired   json.RawMessage
-	queued    bool // a worker has it, or will
-	again     bool // the device came while a worker had it
+	queued    bool // it is being pushed, or will be
+	again     bool // the device came meanwhile
 	pushing   bool
 	settled   bool // the device has answered these values
 	untold    bool // Answered does not know yet
@@ -128,11 +131,9 @@ func (d *Devices) enqueue(id string) {
 
 // Run pushes until ctx ends.
 func (d *Devices) Run(ctx context.Context) {
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	for range pushesAtOnce {
-		workers.Go(func() { d.pushAll(ctx) })
-	}
+	var pushes errgroup.Group
+	pushes.SetLimit(pushesAtOnce)
+	defer func() { _ = pushes.Wait() }()
 	again := time.NewTicker(pushAgain)
 	defer again.Stop()
 	for {
@@ -141,6 +142,11 @@ func (d *Devices) Run(ctx context.Context) {
 			return
 		case <-again.C:
 			d.retry()
+		case id := <-d.work:
+			pushes.Go(func() error {
+				d.pushOne(ctx, id)
+				return nil
+			})
 		}
 	}
 }
@@ -150,17 +156,6 @@ func (d *Devices) retry() {
 	defer d.mu.Unlock()
 	for id := range d.wanted {
 		d.enqueue(id)
-	}
-}
-
-func (d *Devices) pushAll(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case id := <-d.work:
-			d.pushOne(ctx, id)
-		}
 	}
 }
 

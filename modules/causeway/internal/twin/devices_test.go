@@ -163,6 +163,33 @@ func TestOneDeviceIsSpokenToOnceAtATime(t *testing.T) {
 	})
 }
 
+func TestSilentDevicesDoNotHoldUpAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := push(t)
+		silent := func(string) (string, error) {
+			time.Sleep(30 * time.Second)
+			return "", errors.New("no answer")
+		}
+		for i := range 2 * pushesAtOnce {
+			id := fmt.Sprintf("silent-%d", i)
+			p.answer(id, silent)
+			p.Want(id, json.RawMessage(`{}`))
+		}
+		synctest.Wait()
+		began := time.Now()
+		told := make(chan time.Duration, 1)
+		p.answer("d", func(desired string) (string, error) {
+			told <- time.Since(began)
+			return desired, nil
+		})
+		p.Want("d", json.RawMessage(`{}`))
+		if waited := <-told; waited > time.Minute {
+			t.Errorf("it was told after %v", waited)
+		}
+		time.Sleep(time.Minute) // the silent ones are heard out
+	})
+}
+
 func TestReportOfDevicesIsBoundedAndAlwaysTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := push(t)
