@@ -155,7 +155,8 @@ func metric(t *testing.T, g *world.Gateway, name string) (sum float64) {
 func TestThreeHundredDevicesShareFifteenConnections(t *testing.T) {
 	const n = 300
 	p := overAMQP()
-	sim := p.StartSimulator(t, meters)
+	// The hub lets in as many as the devices may be in a second, and refuses what is faster.
+	sim := p.StartSimulator(t, meters, "-connect-rate", "100", "-throttle-refuses")
 	g := p.StartGateway(t, sim, world.Workload)
 	began := time.Now()
 	c := newCrowd(t, sim, g.Addr("meters"), n)
@@ -177,6 +178,9 @@ func TestThreeHundredDevicesShareFifteenConnections(t *testing.T) {
 	settled(t, g, n)
 	t.Logf("all back %v after the hub", time.Since(began).Round(time.Millisecond))
 	c.arrived()
+	if a := sim.Stats().Admission; a.Throttled != 0 {
+		t.Errorf("%d of %d came too fast", a.Throttled, a.Connects.Total)
+	}
 }
 
 // settled waits until so many devices are attached and nothing of theirs is on its way.
@@ -191,7 +195,7 @@ func settled(t *testing.T, g *world.Gateway, attached int) {
 // One that the hub refuses, for whatever reason, waits for itself alone, and loses nothing.
 func TestWhatIsWrongWithOneDeviceIsNotTheOthersTrouble(t *testing.T) {
 	t.Parallel()
-	const n, wrong, deleted, expired, flooding = 60, "meter-000", "meter-001", "meter-002", "meter-003"
+	const n, wrong, deleted, expired, flooding = 300, "meter-000", "meter-001", "meter-002", "meter-003"
 	p := overAMQP()
 	sim := p.StartSimulator(t, meters)
 	g := p.StartGateway(t, sim, world.Workload)
@@ -216,6 +220,9 @@ func TestWhatIsWrongWithOneDeviceIsNotTheOthersTrouble(t *testing.T) {
 		c.arrived(but...)
 	}
 	settledBut(n-1, wrong)
+	if got := metric(t, g, "causeway_identity_connections"); got != n/20 {
+		t.Errorf("%v connections, want %d", got, n/20)
+	}
 	if s := identityOf(t, sim, wrong); s.State != "refused" || !strings.Contains(s.Reason, "not-allowed") {
 		t.Errorf("the device with a wrong key is %q for %q", s.State, s.Reason)
 	}
