@@ -150,8 +150,11 @@ func identityRule(text string) (identity.Rule, error) {
 
 // enact puts a plan in force.
 func (i *identities) enact(p *identityPlan, d *config.Document) {
-	i.current.Store(p)
+	before := i.current.Swap(p)
 	i.leaves.Limit(p.limits)
+	if before != nil && before.keys != p.keys {
+		i.leaves.Retry()
+	}
 	for _, l := range d.Listeners {
 		if l.Identity == identityDevice && l.Enabled {
 			i.want()

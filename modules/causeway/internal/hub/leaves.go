@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -112,6 +113,7 @@ type Leaves struct {
 	requests *rate.Limiter
 	methods  *methodRoom
 	diskWake chan struct{}
+	retry    atomic.Pointer[occasion]
 
 	mu      sync.RWMutex
 	limits  LeavesLimits
@@ -143,7 +145,7 @@ func NewLeaves(opts LeavesOptions, limits LeavesLimits) *Leaves {
 	}
 	opts.Uplink.Leaf = true
 	opts.Uplink.defaults()
-	return &Leaves{
+	l := &Leaves{
 		opts: opts, limits: limits, leaves: make(map[string]*leaf), ids: make(map[string]*leaf),
 		shards:   make(map[*shard]struct{}),
 		attaches: rate.NewLimiter(rate.Limit(limits.Attaches), 1),
@@ -151,6 +153,32 @@ func NewLeaves(opts LeavesOptions, limits LeavesLimits) *Leaves {
 		methods:  newMethodRoom(leafMethodsAtOnce, leafMethodsQueued, leafMethodPatience),
 		diskWake: make(chan struct{}, 1),
 	}
+	l.retry.Store(newOccasion())
+	return l
+}
+
+// Retry has devices that were refused tried again at once, as fast as they may be attached:
+// their keys are other ones now.
+func (l *Leaves) Retry() {
+	close(l.retry.Swap(newOccasion()).came)
+}
+
+// occasion ends the waits of those who wait for a better time.
+type occasion struct{ came chan struct{} }
+
+func newOccasion() *occasion { return &occasion{came: make(chan struct{})} }
+
+// await waits for the occasion, or d, and tells whether ctx still lives.
+func (o *occasion) await(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-o.came:
+	case <-timer.C:
+	}
+	return true
 }
 
 // Limit changes the limits. A smaller shard is in force for shards to come.

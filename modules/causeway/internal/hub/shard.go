@@ -288,6 +288,7 @@ func (s *shard) seat(ctx context.Context, serve func(*leaf) error) {
 // keep has a member served until ctx ends, or until it shows a certificate: then it is true.
 func (s *shard) keep(ctx context.Context, f *leaf, serve func(*leaf) error) (certified bool) {
 	for {
+		retry := s.all.retry.Load() // before: what changes meanwhile is not missed
 		err := serve(f)
 		if ctx.Err() != nil {
 			return false
@@ -305,7 +306,7 @@ func (s *shard) keep(ctx context.Context, f *leaf, serve func(*leaf) error) (cer
 			f.turn(LeafWaiting, err.Error())
 		}
 		jitter := time.Duration(rand.Int64N(int64(pause)/2 + 1)) //nolint:gosec // needs no secrecy
-		if !sleep(ctx, pause-jitter) {
+		if !retry.await(ctx, pause-jitter) {
 			return false
 		}
 	}

@@ -62,6 +62,53 @@ func TestADeviceThatComesBackToItsConnectionIsServedAgain(t *testing.T) {
 	})
 }
 
+// A device that was refused often waits for minutes, but not for its new key.
+func TestDevicesThatWereRefusedAreTriedAgainWhenKeysChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newField(t, wide, nil)
+		f.admit(t, 1)
+		s := f.some(t, func(*shard) bool { return true })
+		tried := make(chan time.Time, 100)
+		ctx, end := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			s.seat(ctx, func(*leaf) error {
+				tried <- time.Now()
+				return &refusedLeaf{errors.New("wrong key")}
+			})
+		}()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		for len(tried) > 1 {
+			<-tried
+		}
+		last := <-tried
+		again := <-tried
+		if pause := again.Sub(last); pause < leafPauseMost/2 {
+			t.Fatalf("it is tried after %v", pause)
+		}
+		synctest.Wait()
+		f.Retry()
+		synctest.Wait()
+		select {
+		case at := <-tried:
+			if at != again {
+				t.Errorf("it is tried %v after its key has changed", at.Sub(again))
+			}
+		default:
+			t.Error("it is not tried")
+		}
+		f.Retry() // and again
+		synctest.Wait()
+		if len(tried) != 1 {
+			t.Errorf("it is tried %d times", len(tried))
+		}
+		end()
+		<-ended
+	})
+}
+
 func TestADeviceInQuarantineThatComesBackInTimeStaysThere(t *testing.T) {
 	f := newField(t, wide, nil)
 	f.admit(t, 1)
