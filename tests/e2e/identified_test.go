@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,4 +87,55 @@ func TestADeviceSendsUnderItsOwnIdentity(t *testing.T) {
 	sim.WaitReported(imei, 20*time.Second, "what it confirmed", func(reported map[string]any) bool {
 		return fmt.Sprint(reported["1001"]) == "60"
 	})
+}
+
+// A listener goes over to the module's identity and back while messages of a device are on disk, under
+// the device's: they keep the way that they were taken for.
+func TestAListenerChangesWhoseItsMessagesAre(t *testing.T) {
+	t.Parallel()
+	p := overAMQP()
+	sim := p.StartSimulator(t, meters)
+	g := p.StartGateway(t, sim, world.Workload)
+	c := newCrowd(t, sim, g.Addr("meters"), 2)
+	barred, other := c.list[0], c.list[1]
+	sim.DisableLeaf(barred.id, true)
+	c.send(3, 30*time.Second)
+	become := func(identity string) {
+		t.Helper()
+		sim.Patch(map[string]any{"listeners": map[string]any{"meters": map[string]any{"identity": identity}}})
+		sim.Decided()
+		addr := g.Addr("meters")
+		for _, m := range c.list {
+			_ = m.conn.Close()
+			again := dialMeter(t, addr, m.id)
+			m.conn, m.in = again.conn, again.in
+		}
+		c.send(3, 30*time.Second)
+	}
+	become("module")
+	world.Eventually(t, 30*time.Second, "three messages of each are in the cloud as the module's", func() bool {
+		by := map[string]int{}
+		for _, m := range sim.Messages(0) {
+			if m.Module != "" && m.Output == "telemetry" {
+				by[m.Properties["deviceId"]]++
+			}
+		}
+		return by[barred.id] == 3 && by[other.id] == 3
+	})
+	become("device")
+	sim.WaitLeafMessages([]string{other.id}, 6, 30*time.Second)
+	if held := sim.LeafMessages()[barred.id]; len(held) != 0 {
+		t.Errorf("a disabled device has sent %d messages", len(held))
+	}
+	sim.DisableLeaf(barred.id, false)
+	by := sim.WaitLeafMessages([]string{barred.id}, 6, 60*time.Second)
+	for _, m := range c.list {
+		var order []string
+		for _, each := range by[m.id] {
+			order = append(order, string(each.Body))
+		}
+		if len(order) != 6 || !strings.Contains(order[2], `"seq":3}`) || !strings.Contains(order[3], `"seq":7}`) || !slices.IsSorted(order) {
+			t.Errorf("%s sent %q under its own identity", m.id, order)
+		}
+	}
 }

@@ -106,6 +106,35 @@ func TestAPartitionHasABoundOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestTheBoundOfPartitionsMayChangeWhileTheyAreInUse(t *testing.T) {
+	p := mustDivide(t, mustOpen(t, Options{Dir: t.TempDir()}), 10_000)
+	a := p.Of("a")
+	entry := [][][]byte{{append([]byte("a 7"), bytes.Repeat([]byte(" "), 600)...)}}
+	for range 3 {
+		if _, err := a.Append(entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Bound(1000)
+	for held := 3; held > 0; held-- {
+		if _, err := a.Append(entry); !errors.Is(err, ErrFull) {
+			t.Fatalf("with %d entries, over a lower bound: %v, want ErrFull", held, err)
+		}
+		first, last := a.Bounds()
+		if got := int(last-first) + 1; got != held { //nolint:gosec // a few
+			t.Fatalf("a lower bound gives up what is kept: %d entries of %d", got, held)
+		}
+		a.Done(first)
+	}
+	if _, err := a.Append(entry); err != nil {
+		t.Errorf("after delivery: %v", err)
+	}
+	p.Bound(0)
+	if _, err := a.Append(entry); err != nil {
+		t.Errorf("without a bound: %v", err)
+	}
+}
+
 func TestWhatManyAppendAtOnceIsWrittenTogether(t *testing.T) {
 	disk := spooltest.New()
 	syncs := 0
