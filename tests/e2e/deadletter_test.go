@@ -85,7 +85,7 @@ func TestAFrameThatCannotBeDecodedIsKeptAndSentOnceItCanBe(t *testing.T) {
 	replay(t, sim, map[string]any{"all": true}, 0, 0, 1, 1) // nothing has changed yet
 
 	// It survives kill -9, and the change of the listener that makes it readable.
-	g.Proc.Kill()
+	g.Kill()
 	g.Start()
 	waitLetters(t, sim, 1)
 	sim.Patch(map[string]any{"listeners": map[string]any{"trackers": map[string]any{
@@ -161,7 +161,7 @@ func TestAQueuedCommandSurvivesKillAndReachesTheDeviceOnce(t *testing.T) {
 	if err := json.Unmarshal(payload, &queued); err != nil || status != 202 || queued.CommandID == "" {
 		t.Fatalf("status %d, payload %s", status, payload)
 	}
-	g.Proc.Kill()
+	g.Kill()
 	g.Start()
 	addr := g.Addr("trackers")
 	d := login(t, addr, imei)
@@ -188,7 +188,7 @@ func TestAQueuedCommandSurvivesKillAndReachesTheDeviceOnce(t *testing.T) {
 	if text, err := other.command(20 * time.Second); err != nil || text != "getver" {
 		t.Fatalf("the tracker was told %q, %v", text, err)
 	}
-	g.Proc.Kill()
+	g.Kill()
 	g.Start()
 	other = login(t, g.Addr("trackers"), "352093086403655")
 	other.silent(500 * time.Millisecond)

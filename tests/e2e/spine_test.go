@@ -161,7 +161,7 @@ func TestTheGatewayServesAndKeepsWhileTheHubIsAwayAndItIsKilledItself(t *testing
 		t.Errorf("acknowledged %d, sent 3", n)
 	}
 
-	g.Proc.Kill()
+	g.Kill()
 	g.Start()
 	g.Logged("spool holds messages of an earlier life")
 	sim.Must("POST", "/hub/up", nil, nil)

@@ -56,6 +56,16 @@ func (g *Gateway) Start(env ...string) {
 	g.Proc = Start(g.t, "causeway", env, g.path)
 }
 
+// Kill ends the process at once, and returns when the hub has noticed: until then it would hand
+// a method to a connection that is dead, and its caller wait in vain.
+func (g *Gateway) Kill() {
+	g.t.Helper()
+	g.Proc.Kill()
+	Eventually(g.t, 20*time.Second, "the hub notices that the gateway is gone", func() bool {
+		return !g.sim.Connected()["edge/"+Module]
+	})
+}
+
 // Environment is what the simulator gives the module. It is asked once, so that a
 // gateway can be started while the simulator is away.
 func (g *Gateway) Environment() []string {
