@@ -59,8 +59,11 @@ type Ready struct {
 	ServiceAMQP       string `json:"serviceAMQP"`
 	ServiceConnection string `json:"serviceConnectionString"`
 	// Direct is the IoT hub for devices that come without an edge device, host:port, and
-	// DirectConnection the connection string of the policy that may connect as any.
+	// DirectConnection the connection string of the policy that may connect as any. The
+	// first is for AMQP, DirectMQTT and DirectWeb are for MQTT and WebSocket.
 	Direct           string `json:"direct"`
+	DirectMQTT       string `json:"directMQTT"`
+	DirectWeb        string `json:"directWeb"`
 	DirectConnection string `json:"directConnectionString"`
 	// Inject is the URL of single-module mode, empty without.
 	Inject string `json:"inject,omitempty"`
@@ -89,6 +92,8 @@ func parseUp(args []string, stderr io.Writer) (*upFlags, error) {
 		"listening `address` of the service side's AMQP over TLS; SDKs need port 5671")
 	flags.StringVar(&f.sim.Direct, "direct", "127.0.0.1:0",
 		"listening `address` of IoT Hub for devices that come without an edge device, AMQP over TLS")
+	flags.StringVar(&f.sim.DirectMQTT, "direct-mqtt", "127.0.0.1:0", "the same for MQTT over TLS")
+	flags.StringVar(&f.sim.DirectWeb, "direct-web", "127.0.0.1:0", "the same for AMQP and MQTT over WebSocket")
 	flags.StringVar(&f.sim.Workload, "workload", "", "`path` of the workload API's socket (default <state>/workload.sock)")
 	flags.StringVar(&f.sim.Device, "device", "edge", "device `id`")
 	flags.StringVar(&f.sim.Gateway, "gateway", "localhost", "host `name` by which modules reach the hub")
@@ -285,7 +290,8 @@ func announce(f *upFlags, e *sim.Edge, pids map[string]int) error {
 		Gateway: e.Gateway(), IoTHub: e.Hub().IoTHub(), Device: e.Hub().Device(),
 		Control: e.Control(), Portal: e.Portal(), Workload: e.Workload(), CA: e.CAFile(), Modules: pids,
 		Service: e.Service(), ServiceAMQP: e.ServiceAMQP(), ServiceConnection: e.ServiceConnectionString(),
-		Direct: e.Direct(), DirectConnection: e.DeviceConnectionString(), Inject: e.Inject(),
+		Direct: e.Direct(), DirectMQTT: e.DirectMQTT(), DirectWeb: e.DirectWeb(),
+		DirectConnection: e.DeviceConnectionString(), Inject: e.Inject(),
 	}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write ready file: %w", err)

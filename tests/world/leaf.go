@@ -226,6 +226,7 @@ type HubStats struct {
 		Connected bool   `json:"connected"`
 		Desired   bool   `json:"desired"`
 		Methods   bool   `json:"methods"`
+		Inputs    bool   `json:"inputs"`
 		C2D       bool   `json:"c2d"`
 	} `json:"clients"`
 }

@@ -25,9 +25,11 @@ type Simulator struct {
 	// CA is the path of the root certificate, Proc the process that runs or ran last.
 	CA   string
 	Proc *Process
-	// Direct is the host:port of IoT Hub for devices without an edge device, and
-	// DirectConnection the connection string of the policy that may connect as any of them.
+	// Direct is the host:port of IoT Hub for devices without an edge device, in the protocol
+	// that the programs speak, and DirectConnection the connection string of the policy that
+	// may connect as any of them.
 	Direct, DirectConnection string
+	upstream                 string
 }
 
 // Module is the name under which the gateway is deployed.
@@ -61,7 +63,7 @@ func (p Programs) StartSimulator(tb testing.TB, desired string, args ...string) 
 		tb.Fatal(err)
 	}
 	args = append([]string{"-gateway-port", port}, args...)
-	s := &Simulator{t: tb, path: p.Simulator, env: p.Clock.environment(), args: args, state: state}
+	s := &Simulator{t: tb, path: p.Simulator, env: p.Clock.environment(), args: args, state: state, upstream: p.Upstream}
 	s.Start()
 	return s
 }
@@ -77,16 +79,27 @@ func (s *Simulator) Start() {
 	}, s.args...)
 	s.Proc = Start(s.t, "simulator", s.env, s.path, append(args, filepath.Join(s.state, "deployment.json"))...)
 	var up struct {
-		Control string `json:"control"`
-		CA      string `json:"ca"`
-		Direct  string `json:"direct"`
-		Policy  string `json:"directConnectionString"`
+		Control    string `json:"control"`
+		CA         string `json:"ca"`
+		Direct     string `json:"direct"`
+		DirectMQTT string `json:"directMQTT"`
+		DirectWeb  string `json:"directWeb"`
+		Policy     string `json:"directConnectionString"`
 	}
 	Eventually(s.t, 20*time.Second, "simulator is up", func() bool {
 		b, err := os.ReadFile(ready)
 		return err == nil && json.Unmarshal(b, &up) == nil && up.Control != ""
 	})
-	s.control, s.CA, s.Direct, s.DirectConnection = up.Control, up.CA, up.Direct, up.Policy
+	s.control, s.CA = up.Control, up.CA
+	switch s.upstream {
+	case "Amqp":
+		s.Direct = up.Direct
+	case "Mqtt":
+		s.Direct = up.DirectMQTT
+	default:
+		s.Direct = up.DirectWeb
+	}
+	s.DirectConnection = strings.Replace(up.Policy, up.Direct, s.Direct, 1)
 	if !strings.HasPrefix(s.control, "http") {
 		s.control = "http://" + s.control
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/Azure/go-amqp"
+	"github.com/coder/websocket"
+	paho "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
 	"github.com/causeway-iot/causeway/tests/simulator/sim"
@@ -72,6 +75,45 @@ func TestDevicesReachIoTHubWithoutAnEdgeDevice(t *testing.T) {
 	if status := edgeShard.put(policyToken(t, e.DeviceConnectionString(), "")); status != 400 {
 		t.Errorf("the edge hub takes a token for the hub: %d", status)
 	}
+}
+
+func TestDevicesReachIoTHubOverMQTTAndWebSocket(t *testing.T) {
+	t.Parallel()
+	e := start(t, sim.Options{Leaves: map[string]string{"leaf": ""}})
+	token := policyToken(t, e.DeviceConnectionString(), "/devices/leaf")
+	options := func(url string) *paho.ClientOptions {
+		return paho.NewClientOptions().AddBroker(url).SetClientID("leaf").SetTLSConfig(trust(t, e)).SetPassword(token).
+			SetUsername(e.Hub().IoTHub() + "/leaf/?api-version=2021-04-12").SetProtocolVersion(4).
+			SetAutoReconnect(false).SetConnectTimeout(20 * time.Second)
+	}
+	for n, url := range []string{"ssl://" + e.DirectMQTT(), "wss://" + e.DirectWeb() + "/$iothub/websocket"} {
+		lost := make(chan error, 1)
+		c := paho.NewClient(options(url).SetConnectionLostHandler(func(_ paho.Client, err error) { lost <- err }))
+		succeed(t, c.Connect())
+		succeed(t, c.Publish("devices/leaf/messages/events/output=o", 1, false, "x"))
+		if got := e.Hub().Stats().Sequence; got != uint64(n+1) {
+			t.Errorf("%s: %d messages", url, got)
+		}
+		c.Publish("devices/other/messages/events/", 1, false, "in another's name") // ends the connection
+		<-lost
+	}
+	stranger := paho.NewClient(options("ssl://" + e.DirectMQTT()).SetPassword(
+		policyToken(t, strings.Replace(e.DeviceConnectionString(), "=device;", "=service;", 1), "/devices/leaf")))
+	if token := stranger.Connect(); !token.WaitTimeout(20*time.Second) || token.Error() == nil {
+		t.Error("a policy that may not connect is good enough")
+	}
+	web := &http.Client{Transport: &http.Transport{TLSClientConfig: trust(t, e)}}
+	ws, _, err := websocket.Dial(bounded(t), "wss://"+e.DirectWeb()+"/$iothub/websocket", &websocket.DialOptions{
+		HTTPClient: web, Subprotocols: []string{"AMQPWSB10"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := amqp.NewConn(bounded(t), websocket.NetConn(t.Context(), ws, websocket.MessageBinary), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
 }
 
 func TestTheCloudWantsTheResourceOfATwinRequest(t *testing.T) {

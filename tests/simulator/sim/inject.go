@@ -34,7 +34,9 @@ func (e *Edge) Inject() string { return e.inject }
 
 // checkCloudSide completes and checks what stands for the cloud and for iotedgehubdev.
 func (o *Options) checkCloudSide() error {
-	for _, address := range []*string{&o.Service, &o.ServiceAMQP, &o.Direct, &o.Inject} {
+	for _, address := range []*string{
+		&o.Service, &o.ServiceAMQP, &o.Direct, &o.DirectMQTT, &o.DirectWeb, &o.Inject,
+	} {
 		if *address == "" {
 			*address = anyPort
 		}

@@ -51,8 +51,9 @@ type Options struct {
 	// is that of the service side's AMQP, by which SDKs send to devices; they need 5671.
 	Service, ServiceAMQP string
 	// Direct is the listening address of IoT Hub itself, for devices that connect to it
-	// without an edge device: AMQP over TLS (default "127.0.0.1:0").
-	Direct string
+	// without an edge device: AMQP over TLS (default "127.0.0.1:0"). DirectMQTT is that of
+	// MQTT over TLS, DirectWeb that of both over WebSocket.
+	Direct, DirectMQTT, DirectWeb string
 	// Inputs puts the simulator in single-module mode: a module called target has these
 	// inputs, and POST /api/v1/messages on Inject (default "127.0.0.1:0"), a loopback
 	// address, puts messages before them. See package inject.

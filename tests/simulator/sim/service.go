@@ -8,19 +8,23 @@ import (
 	"slices"
 	"time"
 
-	"github.com/causeway-iot/causeway/tests/simulator/amqphead"
 	"github.com/causeway-iot/causeway/tests/simulator/cloudhead"
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
 	"github.com/causeway-iot/causeway/tests/simulator/service"
 )
 
 // serviceAddresses are where the service side listens, host:port.
-type serviceAddresses struct{ https, amqp, direct string }
+type serviceAddresses struct {
+	https, amqp string
+	direct      [doors]string // of IoT Hub itself
+}
 
 // serviceNames are the hosts that the service side is reached by, beside localhost.
 func (e *Edge) serviceNames() []string {
 	var names []string
-	for _, address := range []string{e.opts.Service, e.opts.ServiceAMQP, e.opts.Direct} {
+	for _, address := range []string{
+		e.opts.Service, e.opts.ServiceAMQP, e.opts.Direct, e.opts.DirectMQTT, e.opts.DirectWeb,
+	} {
 		host, _, err := net.SplitHostPort(address)
 		if err == nil && host != "" && host != "127.0.0.1" && host != "::1" && !slices.Contains(names, host) {
 			names = append(names, host)
@@ -51,26 +55,6 @@ func (e *Edge) openService(ctx context.Context) error {
 	return e.openDirect(ctx)
 }
 
-// openDirect opens the cloud's own door for devices.
-func (e *Edge) openDirect(ctx context.Context) error {
-	cloud, err := edge.NewCloud(e.hub, e.cloudHosts())
-	if err != nil {
-		return err
-	}
-	l, err := e.listen(ctx, "direct", e.opts.Direct)
-	if err != nil {
-		return err
-	}
-	e.service.direct = l.Addr().String()
-	head := amqphead.New(cloud, amqphead.Options{
-		AckTimeout: e.opts.Hub.AckTimeout, IdleTimeout: e.opts.IdleTimeout, CloseGrace: e.opts.CloseGrace,
-		IoTHub: e.hub.IoTHub(), Cloud: true,
-	})
-	e.serveCloud(l, head.Serve)
-	e.onClose(head.Close)
-	return nil
-}
-
 // cloudHosts are the names that tokens may have for the cloud, beside the hub's.
 func (e *Edge) cloudHosts() []string {
 	return append(e.serviceNames(), "localhost", "127.0.0.1", "::1")
@@ -88,20 +72,6 @@ func (e *Edge) Service() string { return e.service.https }
 
 // ServiceAMQP returns the host:port of the service side's AMQP.
 func (e *Edge) ServiceAMQP() string { return e.service.amqp }
-
-// Direct returns the host:port at which devices reach the IoT hub without an edge device.
-func (e *Edge) Direct() string { return e.service.direct }
-
-// DeviceConnectionString is that of the policy by which one connects as any device,
-// straight to the IoT hub.
-func (e *Edge) DeviceConnectionString() string {
-	host := e.service.direct
-	if name, port, err := net.SplitHostPort(host); err == nil && port == "5671" {
-		host = name
-	}
-	return "HostName=" + host + ";SharedAccessKeyName=" + edge.PolicyDevice +
-		";SharedAccessKey=" + e.hub.PolicyKey(edge.PolicyDevice)
-}
 
 // ServiceConnectionString is what service SDKs take. The host carries the HTTPS port
 // unless it is 443, which is the only one that most SDKs can dial.

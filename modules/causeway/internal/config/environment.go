@@ -39,7 +39,7 @@ type Environment struct {
 	HubQueueBytes int
 	// HubLinger is the longest time that a message waits for company.
 	HubLinger time.Duration
-	// Hub says how to reach the edge hub and as whom.
+	// Hub says how to reach the hub and as whom.
 	Hub HubEnvironment
 	// Unknown lists CAUSEWAY_ variables that nothing reads, most likely typing
 	// mistakes, in ascending order.
@@ -89,15 +89,11 @@ func LoadEnvironment() (Environment, error) {
 	if e.LogLevel, err = chooseLogLevel(v.LogLevel, os.Getenv("RuntimeLogLevel")); err != nil {
 		return Environment{}, fmt.Errorf("config: %w: %w", ErrEnvironment, err)
 	}
-	if e.Hub, err = loadHub(os.Getenv); err != nil {
-		return Environment{}, fmt.Errorf("config: %w: %w", ErrEnvironment, err)
-	}
-	switch v.Hub {
-	case "edgehub":
-	case "iothub":
-		e.Hub.GatewayHostName, e.Hub.Direct = "", true
-	default:
+	if v.Hub != "edgehub" && v.Hub != "iothub" {
 		return Environment{}, fmt.Errorf("config: %w: CAUSEWAY_HUB is %q, must be edgehub or iothub", ErrEnvironment, v.Hub)
+	}
+	if e.Hub, err = loadHub(os.Getenv, v.Hub == "iothub"); err != nil {
+		return Environment{}, fmt.Errorf("config: %w: %w", ErrEnvironment, err)
 	}
 	return e, nil
 }

@@ -82,7 +82,7 @@ func TestTheConnectionStringComesFirst(t *testing.T) {
 		}
 		want := HubEnvironment{
 			Style: StyleConnectionString, IoTHubHostName: "h.net", GatewayHostName: "gw", DeviceID: "d", ModuleID: "m",
-			ConnectionString: Secret(text), CACertificateFile: "/ca.pem", UpstreamProtocol: "Amqp",
+			Key: testKey, CACertificateFile: "/ca.pem", UpstreamProtocol: "Amqp",
 		}
 		if got.Hub != want || got.Hub.Host() != "gw" {
 			t.Errorf("%s gives %+v", name, got.Hub)
@@ -91,10 +91,59 @@ func TestTheConnectionStringComesFirst(t *testing.T) {
 }
 
 func TestWithoutAGatewayTheModuleTalksToIoTHub(t *testing.T) {
-	setEnvironment(t, workload("IOTEDGE_GATEWAYHOSTNAME="))
-	got, err := LoadEnvironment()
-	if err != nil || got.Hub.Host() != "h.azure-devices.net" {
-		t.Errorf("host is %q, %v", got.Hub.Host(), err)
+	for _, variable := range []string{"IOTEDGE_GATEWAYHOSTNAME=", "CAUSEWAY_HUB=iothub"} {
+		setEnvironment(t, workload(variable))
+		got, err := LoadEnvironment()
+		if err != nil || !got.Hub.Direct() || got.Hub.Host() != "h.azure-devices.net" {
+			t.Errorf("%s: host is %q, %v", variable, got.Hub.Host(), err)
+		}
+	}
+}
+
+func TestAConnectionStringSaysWhoTheGatewayIsAndWhere(t *testing.T) {
+	device := HubEnvironment{
+		Style: StyleConnectionString, IoTHubHostName: "h.net", DeviceID: "d", Key: testKey, UpstreamProtocol: "Amqp",
+	}
+	with := func(change func(h *HubEnvironment)) HubEnvironment {
+		h := device
+		change(&h)
+		return h
+	}
+	module := with(func(h *HubEnvironment) { h.ModuleID = "m" })
+	behind := with(func(h *HubEnvironment) { h.ModuleID, h.GatewayHostName = "m", "gw:15671" })
+	byPolicy := with(func(h *HubEnvironment) { h.Policy = "device" })
+	for name, c := range map[string]struct {
+		hub, text string
+		want      HubEnvironment
+	}{
+		"a module behind an edge hub": {
+			"edgehub", connectionString("HostName=h.net", "GatewayHostName=gw:15671", "DeviceId=d", "ModuleId=m"), behind,
+		},
+		"in another order and case": {
+			"edgehub", "sharedaccesskey=" + testKey + "; MODULEID=m;deviceid=d;gatewayHostName=gw:15671;hostName=h.net;", behind,
+		},
+		"a module past its edge hub": {
+			"iothub", connectionString("HostName=h.net", "GatewayHostName=gw", "DeviceId=d", "ModuleId=m"), module,
+		},
+		"a module without an edge hub": {"edgehub", connectionString("HostName=h.net", "DeviceId=d", "ModuleId=m"), module},
+		"a device":                     {"edgehub", connectionString("HostName=h.net", "DeviceId=d"), device},
+		"a device past an edge hub":    {"iothub", connectionString("HostName=h.net", "GatewayHostName=gw", "DeviceId=d"), device},
+		"a device by a policy":         {"edgehub", connectionString("HostName=h.net", "DeviceId=d", "SharedAccessKeyName=device"), byPolicy},
+		"a policy past an edge hub": {
+			"iothub", connectionString("HostName=h.net", "GatewayHostName=gw", "DeviceId=d", "SharedAccessKeyName=device"), byPolicy,
+		},
+		"a module by a policy": {
+			"iothub", connectionString("HostName=h.net", "DeviceId=d", "ModuleId=m", "SharedAccessKeyName=device"),
+			with(func(h *HubEnvironment) { h.ModuleID, h.Policy = "m", "device" }),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			setEnvironment(t, map[string]string{"CAUSEWAY_HUB": c.hub, "EdgeHubConnectionString": c.text})
+			got, err := LoadEnvironment()
+			if err != nil || got.Hub != c.want || got.Hub.Direct() != (c.want.GatewayHostName == "") {
+				t.Errorf("gives %+v, %v\nwant %+v", got.Hub, err, c.want)
+			}
+		})
 	}
 }
 
@@ -147,11 +196,18 @@ func TestABadEnvironmentSaysWhichVariableAndWhatIsAllowed(t *testing.T) {
 		{workload("CAUSEWAY_HUB_BATCH_BYTES=262144", "CAUSEWAY_HUB_QUEUE_BYTES=65536"),
 			"must be at least CAUSEWAY_HUB_BATCH_BYTES (262144)"},
 		{workload("CAUSEWAY_DATA_DIR="), "CAUSEWAY_DATA_DIR is empty"},
-		{workload(secret + connectionString("HostName=h", "DeviceId=d")), "EdgeHubConnectionString: has no ModuleId"},
+		{workload("CAUSEWAY_HUB=cloud"), `CAUSEWAY_HUB is "cloud", must be edgehub or iothub`},
+		{workload(secret + connectionString("HostName=h", "GatewayHostName=gw", "DeviceId=d")),
+			"EdgeHubConnectionString: has no ModuleId, but behind an edge hub the gateway must be a module"},
+		{workload(secret + connectionString("HostName=h", "GatewayHostName=gw", "DeviceId=d", "ModuleId=m",
+			"SharedAccessKeyName=device")), "has SharedAccessKeyName, but no edge hub takes the key of a policy"},
 		{workload(secret + connectionString("DeviceId=d", "ModuleId=m")), "has no HostName"},
+		{workload(secret + connectionString("HostName=h", "SharedAccessKeyName=device")), "has no DeviceId"},
+		{workload(secret + "HostName=h;DeviceId=d"), "has no SharedAccessKey, must"},
+		{workload(secret + "HostName=h;DeviceId=d;SharedAccessKey=;"), "has no SharedAccessKey, must"},
 		{workload(secret + "HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey=" + testKey + "!"), "must be base64"},
 		{workload(secret + connectionString("HostName=h") + "|" + connectionString("HostName=h")), "several modules"},
-		{workload(secret + testKey), "has no HostName"},
+		{workload(secret + testKey), "has a part without ="},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			setEnvironment(t, c.env)
@@ -178,22 +234,32 @@ func TestASecretIsNeverPrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := fmt.Sprintf("%v %+v %#v %s %q", e, e, e, e.Hub.ConnectionString, e.Hub.ConnectionString) + string(text)
+	all := fmt.Sprintf("%v %+v %#v %s %q", e, e, e, e.Hub.Key, e.Hub.Key) + string(text)
 	if strings.Contains(all, testKey) {
 		t.Errorf("the key is printed: %s", all)
 	}
-	if !strings.Contains(e.Hub.ConnectionString.Reveal(), testKey) {
+	if e.Hub.Key.Reveal() != testKey {
 		t.Error("the key is lost")
 	}
 }
 
 func FuzzConnectionStringErrorsNeverQuoteIt(f *testing.F) {
 	f.Add("HostName=h;DeviceId=d;ModuleId=m;SharedAccessKey=zzzzzzzz-not-base64")
+	f.Add("HostName=h;GatewayHostName=g;DeviceId=d;SharedAccessKeyName=device;SharedAccessKey=" + testKey)
 	f.Add("a|b")
 	f.Fuzz(func(t *testing.T, text string) {
-		_, err := parseConnectionString(text)
-		if err != nil && len(text) > 32 && strings.Contains(err.Error(), text) {
-			t.Errorf("%q is quoted by %v", text, err)
+		for _, direct := range []bool{false, true} {
+			h, err := parseConnectionString(text, direct)
+			if err != nil && len(text) > 32 && strings.Contains(err.Error(), text) {
+				t.Errorf("%q is quoted by %v", text, err)
+			}
+			switch {
+			case err != nil:
+			case h.IoTHubHostName == "" || h.DeviceID == "" || h.Key == "", !h.Direct() && (h.ModuleID == "" || h.Policy != ""):
+				t.Errorf("%q is taken as %+v", text, h)
+			case direct && !h.Direct():
+				t.Errorf("%q leads to the edge hub", text)
+			}
 		}
 	})
 }

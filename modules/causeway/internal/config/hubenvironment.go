@@ -14,32 +14,32 @@ type Style string
 
 // The two styles. The connection string is looked for first.
 const (
-	// StyleConnectionString is that of the official simulator: one string with the
-	// module's key.
+	// StyleConnectionString is that of the official simulator, and of gateways without an
+	// edge device: one string with a key.
 	StyleConnectionString Style = "connection string"
 	// StyleWorkload is that of the IoT Edge runtime: the workload API signs.
 	StyleWorkload Style = "workload API"
 )
 
-// HubEnvironment is how the environment describes the edge hub and this module.
-// HostName, DeviceID and ModuleID are set in both styles.
+// HubEnvironment is how the environment describes the hub and who the gateway is there.
+// IoTHubHostName and DeviceID are set in both styles.
 type HubEnvironment struct {
 	Style Style
 	// IoTHubHostName is the cloud hub's name: audience of tokens, label of metrics.
 	IoTHubHostName string
-	// GatewayHostName is the edge hub's name, to dial and to verify; empty means
-	// that the module talks to IoT Hub itself, as it does where CAUSEWAY_HUB is "iothub". See
-	// [HubEnvironment.Host].
+	// GatewayHostName is the edge hub's name, to dial and to verify; empty means that the
+	// gateway talks to IoT Hub itself. See [HubEnvironment.Host].
 	GatewayHostName string
 	// ParentHostName is set on nested edge devices.
-	ParentHostName     string
+	ParentHostName string
+	// ModuleID is empty for a gateway that is a device of IoT Hub, not a module.
 	DeviceID, ModuleID string
-	// Direct tells that the gateway is to talk to IoT Hub itself, whatever edge hub there is.
-	Direct bool
 
-	// ConnectionString and CACertificateFile belong to StyleConnectionString; the
-	// file may be empty, which means the system's roots.
-	ConnectionString  Secret
+	// Key, Policy and CACertificateFile belong to StyleConnectionString. Key is base64;
+	// Policy names the hub's shared access policy whose key it is, and is empty for the
+	// identity's own. The file may be empty, which means the system's roots.
+	Key               Secret
+	Policy            string
 	CACertificateFile string
 
 	// The rest belongs to StyleWorkload. AuthScheme is always sasToken.
@@ -51,14 +51,18 @@ type HubEnvironment struct {
 
 // Host is the name to dial.
 func (h HubEnvironment) Host() string {
-	if h.GatewayHostName != "" {
-		return h.GatewayHostName
+	if h.Direct() {
+		return h.IoTHubHostName
 	}
-	return h.IoTHubHostName
+	return h.GatewayHostName
 }
 
-// loadHub reads the variables of both styles (edgeAgent's and iotedgehubdev's).
-func loadHub(getenv func(string) string) (HubEnvironment, error) {
+// Direct tells that the gateway talks to IoT Hub itself, without an edge hub before it.
+func (h HubEnvironment) Direct() bool { return h.GatewayHostName == "" }
+
+// loadHub reads the variables of both styles (edgeAgent's and iotedgehubdev's). With direct the
+// gateway is to talk to IoT Hub itself, whatever edge hub there is.
+func loadHub(getenv func(string) string, direct bool) (HubEnvironment, error) {
 	protocol, err := upstreamProtocol(getenv("UpstreamProtocol"))
 	if err != nil {
 		return HubEnvironment{}, err
@@ -66,7 +70,7 @@ func loadHub(getenv func(string) string) (HubEnvironment, error) {
 	var h HubEnvironment
 	for _, name := range []string{"EdgeHubConnectionString", "IotHubConnectionString"} {
 		if text := getenv(name); text != "" {
-			h, err = parseConnectionString(text)
+			h, err = parseConnectionString(text, direct)
 			if err != nil {
 				return HubEnvironment{}, fmt.Errorf("%s: %w", name, err)
 			}
@@ -87,6 +91,9 @@ func loadHub(getenv func(string) string) (HubEnvironment, error) {
 		AuthScheme:       getenv("IOTEDGE_AUTHSCHEME"),
 		APIVersion:       getenv("IOTEDGE_APIVERSION"),
 		UpstreamProtocol: protocol,
+	}
+	if direct {
+		h.GatewayHostName = ""
 	}
 	return h, h.validateWorkload()
 }
@@ -138,33 +145,54 @@ func upstreamProtocol(text string) (string, error) {
 }
 
 // parseConnectionString never quotes the text in an error, only names of keys.
-func parseConnectionString(text string) (HubEnvironment, error) {
+func parseConnectionString(text string, direct bool) (HubEnvironment, error) {
 	if strings.Contains(text, "|") {
-		return HubEnvironment{}, errors.New("joins the strings of several modules with |, must be this module's own")
+		return HubEnvironment{}, errors.New("joins the strings of several modules with |, must be this gateway's own")
 	}
-	h := HubEnvironment{Style: StyleConnectionString, ConnectionString: Secret(text)}
+	h := HubEnvironment{Style: StyleConnectionString}
 	var key string
 	fields := map[string]*string{
-		"hostname": &h.IoTHubHostName, "gatewayhostname": &h.GatewayHostName,
-		"deviceid": &h.DeviceID, "moduleid": &h.ModuleID, "sharedaccesskey": &key,
+		"hostname": &h.IoTHubHostName, "gatewayhostname": &h.GatewayHostName, "deviceid": &h.DeviceID,
+		"moduleid": &h.ModuleID, "sharedaccesskeyname": &h.Policy, "sharedaccesskey": &key,
 	}
 	for part := range strings.SplitSeq(text, ";") {
-		name, value, _ := strings.Cut(part, "=")
-		if field := fields[strings.ToLower(strings.TrimSpace(name))]; field != nil {
+		name, value, pair := strings.Cut(part, "=")
+		name = strings.TrimSpace(name)
+		if !pair && name != "" {
+			return HubEnvironment{}, errors.New("has a part without =, must be parts of name=value with ; between them")
+		}
+		if field := fields[strings.ToLower(name)]; field != nil {
 			*field = value
 		}
 	}
-	for _, r := range []struct{ name, value string }{
-		{"HostName", h.IoTHubHostName}, {"DeviceId", h.DeviceID},
-		{"ModuleId", h.ModuleID}, {"SharedAccessKey", key},
-	} {
-		if r.value == "" {
-			return HubEnvironment{}, fmt.Errorf("has no %s, must have HostName, DeviceId, ModuleId and "+
-				"SharedAccessKey, and may have GatewayHostName", r.name)
-		}
+	if direct {
+		h.GatewayHostName = ""
 	}
-	if _, err := base64.StdEncoding.DecodeString(key); err != nil {
-		return HubEnvironment{}, errors.New("SharedAccessKey must be base64")
+	h.Key = Secret(key)
+	if err := h.validateConnectionString(); err != nil {
+		return HubEnvironment{}, err
 	}
 	return h, nil
+}
+
+func (h HubEnvironment) validateConnectionString() error {
+	for _, r := range []struct{ name, value string }{
+		{"HostName", h.IoTHubHostName}, {"DeviceId", h.DeviceID}, {"SharedAccessKey", h.Key.Reveal()},
+	} {
+		if r.value == "" {
+			return fmt.Errorf("has no %s, must have HostName, DeviceId and SharedAccessKey, and may have ModuleId, "+
+				"GatewayHostName and SharedAccessKeyName", r.name)
+		}
+	}
+	const straight = "leave GatewayHostName out, or set CAUSEWAY_HUB=iothub, to talk to IoT Hub itself"
+	switch {
+	case !h.Direct() && h.Policy != "":
+		return errors.New("has SharedAccessKeyName, but no edge hub takes the key of a policy: " + straight)
+	case !h.Direct() && h.ModuleID == "":
+		return errors.New("has no ModuleId, but behind an edge hub the gateway must be a module: " + straight)
+	}
+	if _, err := base64.StdEncoding.DecodeString(h.Key.Reveal()); err != nil {
+		return errors.New("SharedAccessKey must be base64")
+	}
+	return nil
 }

@@ -20,7 +20,7 @@ func environmentVariables() []variable {
 		"CAUSEWAY_CONFIG": "Path of a JSON document in the form of the desired properties, used while the twin " +
 			"has none and no last good one exists; without it a built-in document is used.",
 		"CAUSEWAY_SHUTDOWN_SECONDS":      "Longest drain after SIGTERM; Docker kills after 10 s unless told otherwise.",
-		"CAUSEWAY_TOKEN_TTL_SECONDS":     "Life of the SAS tokens that authenticate the module.",
+		"CAUSEWAY_TOKEN_TTL_SECONDS":     "Life of the SAS tokens that authenticate the gateway.",
 		"CAUSEWAY_HUB_BATCH_BYTES":       "Size at which a batch leaves for the hub; one AMQP frame holds 65536.",
 		"CAUSEWAY_HUB_BATCHES_IN_FLIGHT": "Batches that may wait for the hub's answer at once; the hub grants 1000.",
 		"CAUSEWAY_HUB_QUEUE_BYTES": "Bytes of messages taken and not yet answered by the hub, before devices are " +
@@ -40,10 +40,11 @@ func environmentVariables() []variable {
 	}
 	return append(list,
 		variable{"RuntimeLogLevel", "info", "Log level of the IoT Edge runtime, which sets it on every module."},
-		variable{"UpstreamProtocol", "Amqp", "What the gateway speaks to the edge hub: Amqp (port 5671), Mqtt (8883), or " +
+		variable{"UpstreamProtocol", "Amqp", "What the gateway speaks to the hub: Amqp (port 5671), Mqtt (8883), or " +
 			"over WebSocket (443) AmqpWs or MqttWs. The runtime hands on its own."},
 		variable{"EdgeHubConnectionString", "", "Connection string of this module, as the IoT Edge simulator sets " +
-			"it. Where it is set, it is used instead of the workload API."},
+			"it. Without GatewayHostName, or with `CAUSEWAY_HUB` iothub, it leads to IoT Hub itself, and may be that of " +
+			"a device, or have the key of a shared access policy. Where it is set, it is used instead of the workload API."},
 		variable{"IotHubConnectionString", "", "The same, looked at when `EdgeHubConnectionString` is empty."},
 		variable{"EdgeModuleCACertificateFile", "", "Path of the root certificate that is trusted with a connection " +
 			"string; without it those of the system are."},

@@ -56,7 +56,7 @@ type Gateway struct {
 	table      *session.Table
 	router     router
 	quota      *listen.Quota
-	signer     hub.Signer // with the module's key
+	credential hub.Credential // the gateway's own
 	commands   *command.Service
 	identities *identities
 	methods    *command.Methods
@@ -102,7 +102,7 @@ func New(opts Options) (*Gateway, error) {
 	env := opts.Environment
 	g.uplink = hub.NewUplink(hub.UplinkOptions{
 		BatchBytes: env.HubBatchBytes, Window: env.HubBatchesInFlight,
-		QueueBytes: env.HubQueueBytes, Linger: env.HubLinger,
+		QueueBytes: env.HubQueueBytes, Linger: env.HubLinger, Device: env.Hub.ModuleID == "",
 		Refused: func(r *message.Refused) { g.letters.refused(r) },
 	})
 	g.kept = state.New(env.DataDir)
@@ -125,7 +125,7 @@ func New(opts Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.hub, g.signer = hub.New(hubOptions, g.uplink), hubOptions.Signer
+	g.hub, g.credential = hub.New(hubOptions, g.uplink), hubOptions.Credential
 	g.identities = newIdentities(g, hubOptions)
 	if err := g.observers.identityGauges(g.identities); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)

@@ -27,9 +27,8 @@ func environment(tb testing.TB) config.Environment {
 	return config.Environment{
 		DataDir: tb.TempDir(), Shutdown: time.Second, TokenTTL: time.Hour, LogLevel: "info", HubQueueBytes: 4 << 20,
 		Hub: config.HubEnvironment{
-			Style: config.StyleConnectionString,
-			ConnectionString: "HostName=h.example;GatewayHostName=127.0.0.1:1;DeviceId=d;ModuleId=m;" +
-				"SharedAccessKey=c2VjcmV0",
+			Style: config.StyleConnectionString, IoTHubHostName: "h.example", GatewayHostName: "127.0.0.1:1",
+			DeviceID: "d", ModuleID: "m", Key: "c2VjcmV0",
 		},
 	}
 }

@@ -38,15 +38,15 @@ func (g *Gateway) hubOptions() (hub.Options, error) {
 		Version: "causeway/" + g.opts.Version, TokenTTL: env.TokenTTL,
 		Protocol: hub.Protocol(env.Hub.UpstreamProtocol), Handler: handler{g}, Observer: g.observers,
 	}
+	o.Identity = hub.Identity{
+		HubName: env.Hub.IoTHubHostName, Gateway: env.Hub.Host(), Device: env.Hub.DeviceID, Module: env.Hub.ModuleID,
+	}
 	if env.Hub.Style == config.StyleConnectionString {
-		id, signer, err := hub.ParseConnectionString(env.Hub.ConnectionString.Reveal())
+		key, err := hub.NewKey(env.Hub.Key.Reveal())
 		if err != nil {
 			return o, err
 		}
-		if env.Hub.Direct {
-			id.Gateway = id.HubName
-		}
-		o.Identity, o.Signer, o.Roots = id, signer, rootsFile(env.Hub.CACertificateFile)
+		o.Credential, o.Roots = hub.Credential{Signer: key, Policy: env.Hub.Policy}, rootsFile(env.Hub.CACertificateFile)
 		return o, nil
 	}
 	w, err := hub.NewWorkload(env.Hub.WorkloadURI, env.Hub.ModuleID, env.Hub.GenerationID)
@@ -54,12 +54,8 @@ func (g *Gateway) hubOptions() (hub.Options, error) {
 		return o, err
 	}
 	g.workload = w
-	o.Signer = w
-	o.Identity = hub.Identity{
-		HubName: env.Hub.IoTHubHostName, Gateway: env.Hub.Host(), Device: env.Hub.DeviceID, Module: env.Hub.ModuleID,
-	}
-	o.Roots = w.TrustBundle
-	if env.Hub.GatewayHostName == "" { // straight to IoT Hub: the system's roots
+	o.Credential, o.Roots = hub.Credential{Signer: w}, w.TrustBundle
+	if env.Hub.Direct() { // the system's roots
 		o.Roots = rootsFile("")
 	}
 	return o, nil

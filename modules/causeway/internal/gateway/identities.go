@@ -130,13 +130,23 @@ func (i *identities) compile(d *config.Document) (*identityPlan, []config.Fault)
 	if now := i.current.Load(); now != nil && reflect.DeepEqual(now.settings, settings) {
 		return &identityPlan{settings: settings, limits: limits, keys: now.keys, mapping: now.mapping}, faults
 	}
-	keys, mapping, wrong := identity.New(settings, identity.Surroundings{
-		Sign: i.g.signer.Sign, Environment: os.LookupEnv, ReadFile: readBounded, Rule: identityRule,
-	})
+	keys, mapping, wrong := identity.New(settings, i.surroundings())
 	for _, f := range wrong {
 		faults = append(faults, config.Fault{Pointer: f.Pointer, Message: f.Reason})
 	}
 	return &identityPlan{settings: settings, limits: limits, keys: keys, mapping: mapping}, faults
+}
+
+// surroundings are what keys and mapping take from the gateway.
+func (i *identities) surroundings() identity.Surroundings {
+	own := i.g.credential
+	with := identity.Surroundings{
+		Sign: own.Signer.Sign, Policy: own.Policy, Environment: os.LookupEnv, ReadFile: readBounded, Rule: identityRule,
+	}
+	if hub := i.g.opts.Environment.Hub; hub.ModuleID == "" {
+		with.Gateway = hub.DeviceID
+	}
+	return with
 }
 
 // identityRule compiles the rule of a mapping.

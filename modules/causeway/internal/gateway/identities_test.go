@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/causeway-iot/causeway/modules/causeway/internal/config"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/hub"
+	"github.com/causeway-iot/causeway/modules/causeway/internal/identity"
 )
 
 // Leaves call back under their lock, see hub.LeavesOptions.Released; whoever changes the
@@ -43,6 +46,35 @@ func TestNothingThatACallOfLeavesNeedsIsHeldWhileTheyAreConfigured(t *testing.T)
 	})
 	both.Wait()
 	i.close()
+	g.observers.close()
+}
+
+// The gateway is a device of IoT Hub, and logs in by the key of a policy.
+func TestThePolicysKeyIsTheDevicesToo(t *testing.T) {
+	env := environment(t)
+	env.Hub.GatewayHostName, env.Hub.ModuleID, env.Hub.Policy = "", "", "device"
+	g := newGateway(t, env)
+	i := g.identities
+	i.enact(compiled(t, g, `{"schemaVersion":"1.0","listeners":{}}`), new(config.Document))
+	c, err := i.credential(t.Context(), "truck-1")
+	if err != nil || c.Policy != "device" {
+		t.Fatalf("policy %q, %v", c.Policy, err)
+	}
+	want, _ := g.credential.Signer.Sign(t.Context(), []byte("data"))
+	if got, err := c.Signer.Sign(t.Context(), []byte("data")); got != want || err != nil {
+		t.Errorf("signed %q, %v, want %q", got, err, want)
+	}
+	if id, err := i.name("D"); !errors.Is(err, identity.ErrCollision) {
+		t.Errorf("a device named as the gateway: %q, %v", id, err)
+	}
+	d, faults := config.Parse([]byte(`{"schemaVersion":"1.0","listeners":{},"identity":{"keys":{"own":{"kind":"derived"}}}}`))
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	_, faults = i.compile(d)
+	if len(faults) != 1 || faults[0].Pointer != "/identity/keys/own/kind" || !strings.Contains(faults[0].Message, `the policy "device"`) {
+		t.Errorf("faults are %v", faults)
+	}
 	g.observers.close()
 }
 

@@ -39,7 +39,7 @@ type connection struct {
 	session *amqp.Session
 	cbs     *cbs
 	events  *amqp.Sender
-	inputs  *amqp.Receiver
+	inputs  *amqp.Receiver // nil for a device, which has no inputs
 	twin    *twinLinks
 	methods *methodLinks
 	expiry  time.Time // of the token last put
@@ -98,6 +98,9 @@ func (c *connection) attach(ctx context.Context) (err error) {
 	if c.methods, err = newMethodLinks(ctx, c.session, id, version, "", desk); err != nil {
 		return err
 	}
+	if id.Module == "" {
+		return nil
+	}
 	// Delivery is stop-and-wait (DeviceMessageHandler.cs), so little credit is
 	// enough.
 	c.inputs, err = c.session.NewReceiver(ctx, id.address("/messages/events"),
@@ -128,7 +131,9 @@ func (c *connection) run(ctx context.Context) error {
 	g.Go(func() error { return up.run(ctx) })
 	g.Go(func() error { return c.twin.serve(ctx) })
 	g.Go(func() error { return c.methods.serve(ctx) })
-	g.Go(func() error { return c.receiveInputs(ctx) })
+	if c.inputs != nil {
+		g.Go(func() error { return c.receiveInputs(ctx) })
+	}
 	g.Go(func() error { return c.keepToken(ctx) })
 	g.Go(func() error { return watch(ctx, c.amqp) })
 	g.Go(func() error {
@@ -169,7 +174,7 @@ func watch(ctx context.Context, conn *amqp.Conn) error {
 // renew signs a token, puts it, and returns when it expires.
 func (c *connection) renew(ctx context.Context) (time.Time, error) {
 	opts := &c.hub.opts
-	return c.cbs.renew(ctx, opts.Identity, Credential{Signer: opts.Signer}, opts.TokenTTL)
+	return c.cbs.renew(ctx, opts.Identity, opts.Credential, opts.TokenTTL)
 }
 
 func (c *connection) keepToken(ctx context.Context) error {

@@ -36,7 +36,7 @@ type Credential struct {
 	Certificate *tls.Certificate
 }
 
-// Identity says who this module is and where its hub is.
+// Identity says who this module or device is and where its hub is.
 type Identity struct {
 	// HubName is the IoT Hub's fully qualified name, used in the token's audience without a
 	// port that it may have.
@@ -44,33 +44,19 @@ type Identity struct {
 	// Gateway is the host, or host:port, to dial: the edge device, or the IoT Hub
 	// itself when there is none.
 	Gateway string
-	// Device and Module are the ids, not encoded; Module is empty for a leaf device.
+	// Device and Module are the ids, not encoded; Module is empty for a device that is no
+	// module: a leaf, or a gateway that IoT Hub knows as a device.
 	Device, Module string
 }
 
-// ParseConnectionString reads the connection string that the official simulator
-// and the portal give: HostName, GatewayHostName (optional), DeviceId, ModuleId,
-// SharedAccessKey. The error wraps ErrCredentials.
-func ParseConnectionString(text string) (Identity, Signer, error) {
-	if strings.Contains(text, "|") { // iotedgehubdev joins the strings of several modules so
-		return Identity{}, nil, fmt.Errorf("%w: connection string: several in one, give this module's", ErrCredentials)
+// NewKey returns the Signer of a symmetric key, in base64 as a connection string has it.
+// The error wraps ErrCredentials.
+func NewKey(text string) (Signer, error) {
+	key, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(key) == 0 {
+		return nil, fmt.Errorf("%w: the key must be base64", ErrCredentials)
 	}
-	m, err := common.ParseConnectionString(text, "HostName", "DeviceId", "ModuleId", "SharedAccessKey")
-	if err != nil {
-		return Identity{}, nil, fmt.Errorf("%w: connection string: %w", ErrCredentials, err)
-	}
-	key, err := base64.StdEncoding.DecodeString(m["SharedAccessKey"])
-	if err != nil {
-		return Identity{}, nil, fmt.Errorf("%w: connection string: SharedAccessKey is not base64", ErrCredentials)
-	}
-	id := Identity{
-		HubName: m["HostName"], Gateway: m["GatewayHostName"],
-		Device: m["DeviceId"], Module: m["ModuleId"],
-	}
-	if id.Gateway == "" {
-		id.Gateway = id.HubName
-	}
-	return id, keySigner(key), nil
+	return keySigner(key), nil
 }
 
 // keySigner signs with a key that lies in the environment.
@@ -98,7 +84,7 @@ func withoutPort(address string) string {
 	return host
 }
 
-// address is the path of a link of this module, or leaf device.
+// address is the path of a link of this module, or device.
 func (id Identity) address(suffix string) string {
 	if id.Module == "" {
 		return "/devices/" + escapeID(id.Device) + suffix

@@ -29,7 +29,7 @@ func webHub(t *testing.T, accept func(*websocket.Conn, *http.Request), subprotoc
 	roots := x509.NewCertPool()
 	roots.AddCert(s.Certificate())
 	return Options{
-		Identity: testIdentity(s.Listener.Addr().String()), Signer: keySigner("key"), Protocol: MQTTWebSocket,
+		Identity: testIdentity(s.Listener.Addr().String()), Credential: Credential{Signer: keySigner("key")}, Protocol: MQTTWebSocket,
 		Handler: newRecorder(), Roots: func(context.Context) (*x509.CertPool, error) { return roots, nil },
 	}
 }

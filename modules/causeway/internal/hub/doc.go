@@ -1,6 +1,6 @@
-// Package hub is the gateway's side of the edge hub: outputs, twin, methods and
-// module inputs over one connection, which speaks AMQP 1.0 or MQTT 3.1.1, either
-// over TLS or over WebSocket. It is the only package that imports go-amqp, iothub,
+// Package hub is the gateway's side of the edge hub, or of IoT Hub itself: outputs, twin,
+// methods and module inputs over one connection, which speaks AMQP 1.0 or MQTT 3.1.1,
+// either over TLS or over WebSocket. It is the only package that imports go-amqp, iothub,
 // paho and websocket.
 //
 // [Hub] keeps one connection alive: it dials with verified TLS, and starts again with

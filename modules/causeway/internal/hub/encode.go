@@ -13,13 +13,13 @@ import (
 // the consumers of Causeway's messages.
 const (
 	propertyOutput = "iothub-outputname"
-	// propertyLeafOutput takes its place where a device sends for itself: only modules
+	// propertyDeviceOutput takes its place where the identity is a device's: only modules
 	// have outputs, and routes can tell by it all the same.
-	propertyLeafOutput = "output"
-	propertyCreated    = "iothub-creation-time-utc"
-	propertyDevice     = "deviceId"
-	propertyListener   = "listener"
-	propertyCodec      = "codec"
+	propertyDeviceOutput = "output"
+	propertyCreated      = "iothub-creation-time-utc"
+	propertyDevice       = "deviceId"
+	propertyListener     = "listener"
+	propertyCodec        = "codec"
 	// These two the hub would take for its own.
 	propertySchema    = "iothub-message-schema"
 	propertyOperation = "iothub-operation"
@@ -64,6 +64,7 @@ const heads = 1024
 // codec's properties only, so it keeps the rest as bytes. It is not safe for concurrent
 // use.
 type encoder struct {
+	device bool // the identity is a device's
 	leaf   bool // of a device that sends for itself; it is the only one then
 	heads  []*head
 	second int64  // Unix time of the text
@@ -130,8 +131,8 @@ func (e *encoder) headOf(m *message.Message, hash uint64) *head {
 }
 
 func (e *encoder) outputName() string {
-	if e.leaf {
-		return propertyLeafOutput
+	if e.device {
+		return propertyDeviceOutput
 	}
 	return propertyOutput
 }
@@ -173,7 +174,7 @@ func (e *encoder) appendMore(dst []byte, m *message.Message, at int) []byte {
 	}
 	for i, p := range m.Properties {
 		if p.Name == "" || reserved(p.Name) || repeated(m.Properties[:i], p.Name) ||
-			e.leaf && strings.EqualFold(p.Name, propertyLeafOutput) {
+			e.device && strings.EqualFold(p.Name, propertyDeviceOutput) {
 			continue
 		}
 		dst = appendPair(dst, p.Name, p.Value)

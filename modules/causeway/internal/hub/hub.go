@@ -36,7 +36,8 @@ const (
 // Options are what a Hub is made of. All fields without "optional" are needed.
 type Options struct {
 	Identity Identity
-	Signer   Signer
+	// Credential is how the identity proves itself: by a Signer.
+	Credential Credential
 	// Protocol is what the hub is spoken to in. Default AMQP.
 	Protocol Protocol
 	// Roots returns the certificates that may sign the hub's. It is asked at every

@@ -312,7 +312,7 @@ func TestNothingIsSentWhileAConnectionIsAboutToBeReplaced(t *testing.T) {
 func TestADeviceOfItsOwnHasItsOutputAsAProperty(t *testing.T) {
 	m := of("a", 3)
 	m.Properties = []message.Property{{Name: "Output", Value: "mine"}, {Name: "kind", Value: "alarm"}}
-	e := encoder{leaf: true}
+	e := NewUplink(UplinkOptions{Leaf: true}).encoder
 	encoded := e.appendMessage(nil, &m, message.Hash("a"))
 	back, err := readMessage(encoded)
 	if err != nil {

@@ -47,7 +47,7 @@ type mqttInput struct {
 // connectMQTT dials, logs in and subscribes.
 func (h *Hub) connectMQTT(ctx context.Context) (link, error) {
 	expiry := time.Now().Add(h.opts.TokenTTL)
-	token, err := newToken(ctx, h.opts.Identity, Credential{Signer: h.opts.Signer}, expiry)
+	token, err := newToken(ctx, h.opts.Identity, h.opts.Credential, expiry)
 	if err != nil {
 		return nil, fmt.Errorf("connect to edge hub: %w", err)
 	}

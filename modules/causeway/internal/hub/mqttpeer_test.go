@@ -45,7 +45,7 @@ func newMQTTHub(t *testing.T) *mqttHub {
 
 func (h *mqttHub) options(handler Handler, o Observer) Options {
 	return Options{
-		Identity: testIdentity(h.l.Addr().String()), Signer: keySigner("key"), Protocol: MQTT, Version: "causeway/1 2",
+		Identity: testIdentity(h.l.Addr().String()), Credential: Credential{Signer: keySigner("key")}, Protocol: MQTT, Version: "causeway/1 2",
 		Roots:   func(context.Context) (*x509.CertPool, error) { return h.roots, nil },
 		Handler: handler, Observer: o,
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/causeway-iot/causeway/modules/causeway/internal/message"
 )
 
-// Topics of the edge hub's MQTT head (edge-hub/core/src/Microsoft.Azure.Devices.Edge.Hub.Mqtt).
+// Topics of both hubs' MQTT heads (IoT Hub's documentation, and the edge hub's
+// edge-hub/core/src/Microsoft.Azure.Devices.Edge.Hub.Mqtt).
 const (
 	topicTwinGet       = "$iothub/twin/GET/?$rid="
 	topicTwinReport    = "$iothub/twin/PATCH/properties/reported/?$rid="
@@ -31,11 +32,14 @@ const (
 // errTopic is a publish of the hub that does not read as what its topic begins with.
 var errTopic = errors.New("unreadable topic")
 
-// filters are what a module subscribes to, with the quality that is asked for: what has
-// an answer of its own needs no PUBACK besides.
+// filters are what the identity subscribes to, with the quality that is asked for: what has
+// an answer of its own needs no PUBACK besides. Only a module has inputs.
 func (id Identity) filters() (topics []string, qualities []byte) {
-	inputs := "devices/" + level(id.Device) + "/modules/" + level(id.Module) + "/inputs/#"
-	return []string{prefixTwinAnswer + "#", prefixDesired + "#", prefixMethod + "#", inputs}, []byte{0, 0, 0, 1}
+	topics, qualities = []string{prefixTwinAnswer + "#", prefixDesired + "#", prefixMethod + "#"}, []byte{0, 0, 0}
+	if id.Module == "" {
+		return topics, qualities
+	}
+	return append(topics, "devices/"+level(id.Device)+"/modules/"+level(id.Module)+"/inputs/#"), append(qualities, 1)
 }
 
 // level is an id as a level of a filter. One that has to be encoded is left to the hub,
@@ -49,12 +53,17 @@ func level(id string) string {
 
 // userName says who logs in, and the product. The ids are not encoded.
 func (id Identity) userName(version string) string {
-	return id.HubName + "/" + id.Device + "/" + id.Module + "/?api-version=" + apiVersion +
+	return withoutPort(id.HubName) + "/" + id.clientID() + "/?api-version=" + apiVersion +
 		"&DeviceClientType=" + escapeID(version)
 }
 
 // clientID is the identity exactly.
-func (id Identity) clientID() string { return id.Device + "/" + id.Module }
+func (id Identity) clientID() string {
+	if id.Module == "" {
+		return id.Device
+	}
+	return id.Device + "/" + id.Module
+}
 
 // eventsTopic is the topic of a message, with everything but its body in it. The hub reads
 // names and values like .NET's Uri.UnescapeDataString: a space is %20, and a plus would
@@ -71,7 +80,7 @@ func (id Identity) eventsTopic(m *message.Message) string {
 		topic = append(topic, '=')
 		topic = appendEscaped(topic, value)
 	}
-	pair(bagOutput, m.Output)
+	pair(id.outputName(), m.Output)
 	pair(bagID, string(m.AppendID(nil)))
 	if m.ContentType != "" {
 		pair(bagContentType, m.ContentType)
@@ -86,11 +95,19 @@ func (id Identity) eventsTopic(m *message.Message) string {
 	pair(propertyListener, m.Listener)
 	pair(propertyCodec, m.Codec)
 	for _, p := range m.Properties {
-		if !systemKey(p.Name) {
+		if !systemKey(p.Name) && (id.Module != "" || !strings.EqualFold(p.Name, propertyDeviceOutput)) {
 			pair(p.Name, p.Value)
 		}
 	}
 	return string(topic)
+}
+
+// outputName is what an output is called in a bag; a device has none, only a property.
+func (id Identity) outputName() string {
+	if id.Module == "" {
+		return propertyDeviceOutput
+	}
+	return bagOutput
 }
 
 // appendEscaped escapes like escapeID.

@@ -35,7 +35,7 @@ func readMessage(encoded []byte) (*message.Message, error) {
 		plain, _ := value.(string) // the gateway writes no other
 		assign(m, name, plain)
 	}
-	if i := slices.IndexFunc(m.Properties, isLeafOutput); m.Output == "" && i >= 0 { // of a device that sends for itself
+	if i := slices.IndexFunc(m.Properties, isDeviceOutput); m.Output == "" && i >= 0 { // of an identity without outputs
 		m.Output = m.Properties[i].Value
 		m.Properties = slices.Delete(m.Properties, i, i+1)
 	}
@@ -51,7 +51,7 @@ func readMessage(encoded []byte) (*message.Message, error) {
 	return m, nil
 }
 
-func isLeafOutput(p message.Property) bool { return p.Name == propertyLeafOutput }
+func isDeviceOutput(p message.Property) bool { return p.Name == propertyDeviceOutput }
 
 // assign gives a property back its place in the envelope.
 func assign(m *message.Message, name, value string) {

@@ -42,7 +42,11 @@ type UplinkOptions struct {
 	// Linger is how long a message waits for company while others are in flight.
 	// Default 5 ms.
 	Linger time.Duration
-	// Leaf says that the messages are of one device, which sends under its own identity.
+	// Device says that the identity is a device's, which has no outputs: what would be the
+	// output is the property "output".
+	Device bool
+	// Leaf says that the messages are of one device, which sends under its own identity. It
+	// implies Device.
 	Leaf bool
 	// Refused hears of every message that is refused for good, by the hub or for its
 	// size, whether somebody waits for its receipt or it came from disk. The same
@@ -54,6 +58,7 @@ func (o *UplinkOptions) defaults() {
 	if o.Refused == nil {
 		o.Refused = func(*message.Refused) {}
 	}
+	o.Device = o.Device || o.Leaf
 	if o.BatchBytes <= 0 {
 		o.BatchBytes = 60_000
 	}
@@ -122,7 +127,7 @@ type Uplink struct {
 // NewUplink makes an empty uplink. It does nothing by itself: a Hub drives it.
 func NewUplink(opts UplinkOptions) *Uplink {
 	opts.defaults()
-	u := &Uplink{opts: opts, wake: make(chan struct{}, 1), encoder: encoder{leaf: opts.Leaf}}
+	u := &Uplink{opts: opts, wake: make(chan struct{}, 1), encoder: encoder{device: opts.Device, leaf: opts.Leaf}}
 	u.disk.wake, u.disk.most = make(chan struct{}, 1), appendMost
 	u.disk.away = time.Now() // until a hub says that it is there
 	return u

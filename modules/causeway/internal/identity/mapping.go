@@ -25,6 +25,8 @@ type Mapping struct {
 	// most bounds what is remembered of devices that the table does not name: anybody can
 	// invent ids, where no authentication keeps them out.
 	most int
+	// gateway is the gateway's own id where it is a device, or empty.
+	gateway string
 
 	mu       sync.Mutex
 	table    map[string]string // own id to the hub's, as configured; never changes
@@ -53,6 +55,9 @@ func (m *Mapping) HubDevice(own string) (string, error) {
 	hub, err := m.translate(own)
 	if err != nil {
 		return "", err
+	}
+	if isGateway(m.gateway, hub) {
+		return "", fmt.Errorf("%w: device %q would be %q, which is the gateway itself", ErrCollision, short(own), hub)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

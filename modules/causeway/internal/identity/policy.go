@@ -14,7 +14,7 @@ import (
 // Microsoft's protocol gateway did. Only IoT Hub itself takes it, no edge hub.
 type policy struct {
 	name string
-	key  []byte
+	sign func(ctx context.Context, data []byte) (string, error)
 }
 
 type policySetting struct {
@@ -41,9 +41,7 @@ func (p *keyParser) policy(raw json.RawMessage) (Source, error) {
 
 // Credential implements Source.
 func (p policy) Credential(context.Context, string) (Credential, error) {
-	c := symmetric(p.key)
-	c.Policy = p.name
-	return c, nil
+	return Credential{Sign: p.sign, Policy: p.name}, nil
 }
 
 // parsePolicy reads the connection string of a policy as the portal shows it. Errors name
@@ -66,5 +64,5 @@ func parsePolicy(text string) (policy, error) {
 	if err != nil {
 		return policy{}, fmt.Errorf("SharedAccessKey: %w", err)
 	}
-	return policy{name: parts["sharedaccesskeyname"], key: key}, nil
+	return policy{name: parts["sharedaccesskeyname"], sign: symmetric(key).Sign}, nil
 }

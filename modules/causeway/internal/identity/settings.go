@@ -25,9 +25,15 @@ type Settings struct {
 
 // Surroundings are what keys and mapping take from outside.
 type Surroundings struct {
-	// Sign returns base64(HMAC-SHA256(module's key, data)), as the workload API does; nil
-	// where there is no module's key.
+	// Sign returns base64(HMAC-SHA256(gateway's key, data)), as the workload API does; nil
+	// where there is no such key.
 	Sign func(ctx context.Context, data []byte) (string, error)
+	// Policy is the name of the hub's shared access policy whose key that is; empty where it
+	// is the gateway's own, of which others may be derived.
+	Policy string
+	// Gateway is the gateway's own id in the hub where it is a device there, which no other
+	// may be; empty where it is a module.
+	Gateway string
 	// Environment looks an environment variable up, ReadFile reads a small file whole.
 	Environment func(name string) (string, bool)
 	ReadFile    func(path string) ([]byte, error)
@@ -115,10 +121,14 @@ func (p *keyParser) parse() *Keys {
 	return NewKeys(named)
 }
 
-// standard are the keys where none are configured: those of the twin, then derived ones.
+// standard are the keys where none are configured: those of the twin, then that of the
+// policy by which the gateway itself logs in, or derived ones.
 func (p *keyParser) standard() *Keys {
 	named := []Named{{"twin", p.twin()}}
-	if p.with.Sign != nil {
+	switch {
+	case p.with.Policy != "":
+		named = append(named, Named{"policy", policy{p.with.Policy, p.with.Sign}})
+	case p.with.Sign != nil:
 		source, err := p.derived()
 		if err != nil {
 			p.report("/identity/devices", err)
@@ -165,7 +175,11 @@ func (p *keyParser) source(raw json.RawMessage) (source Source, order int, err e
 
 func (p *keyParser) derived() (Source, error) {
 	if p.with.Sign == nil {
-		return nil, codec.Optionf("/kind", "got derived, but there is no module's key to derive from")
+		return nil, codec.Optionf("/kind", "got derived, but the gateway has no key to derive from")
+	}
+	if p.with.Policy != "" {
+		return nil, codec.Optionf("/kind", "got derived, but the gateway's key is that of the policy %q, not its own",
+			short(p.with.Policy))
 	}
 	return newCache(derived{p.with.Sign}, lifetimes{known: derivedLife, stale: derivedLife}, p.settings.Most)
 }
@@ -197,6 +211,9 @@ func parseMapping(s Settings, with Surroundings) (*Mapping, error) {
 		if err := CheckID(hub); err != nil {
 			return nil, codec.Optionf(at, "%v", err)
 		}
+		if isGateway(with.Gateway, hub) {
+			return nil, codec.Optionf(at, "is %q, which is the gateway itself", hub)
+		}
 		if other, taken := owners[fold(hub)]; taken {
 			return nil, codec.Optionf(at, "is %q, which %q has too (the edge hub compares ids without case)",
 				hub, short(other))
@@ -216,8 +233,14 @@ func parseMapping(s Settings, with Surroundings) (*Mapping, error) {
 			return nil, codec.Optionf("/rule", "%v", err)
 		}
 	}
-	return newMapping(set.Table, rule, set.Prefix, s.Most), nil
+	m := newMapping(set.Table, rule, set.Prefix, s.Most)
+	m.gateway = with.Gateway
+	return m, nil
 }
+
+// isGateway tells whether a hub's id is the gateway's own: two clients with one id end each
+// other's connections.
+func isGateway(gateway, hub string) bool { return gateway != "" && fold(gateway) == fold(hub) }
 
 // escape makes one key of a JSON Pointer.
 func escape(key string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,6 +82,58 @@ func TestWithoutAModulesKeyNothingCanBeDerived(t *testing.T) {
 	}
 }
 
+func TestWhereTheGatewaysKeyIsAPolicysItStandsForAllDevices(t *testing.T) {
+	with := surroundings(nil, nil)
+	with.Policy = "device"
+	own := "cGxhbnRlZC1kZXZpY2Uta2V5LW9mLTMyLWJ5dGVzISE="
+	keys, mapping, faults := New(Settings{Devices: map[string]string{"m7": own}, Most: 10}, with)
+	if faults != nil || keys.String() != "twin, policy" {
+		t.Fatalf("without sources: %v, %v", keys, faults)
+	}
+	for device, policy := range map[string]string{"m7": "", "m8": "device"} {
+		hub, err := mapping.HubDevice(device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := keys.Credential(t.Context(), hub)
+		if err != nil || c.Policy != policy || c.Sign == nil {
+			t.Errorf("%s: %v, %v", device, c, err)
+		}
+	}
+	c, err := keys.Credential(t.Context(), "m8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := with.Sign(t.Context(), []byte("data"))
+	if got, err := c.Sign(t.Context(), []byte("data")); got != want || err != nil {
+		t.Errorf("signed %q, %v, want %q", got, err, want)
+	}
+	_, _, faults = New(Settings{Keys: raw("d", `{"kind":"derived"}`), Most: 10}, with)
+	fault := `/identity/keys/d/kind: got derived, but the gateway's key is that of the policy "device", not its own`
+	if len(faults) != 1 || faults[0].Error() != fault {
+		t.Errorf("faults are %v", faults)
+	}
+}
+
+func TestNoDeviceIsTheGatewayItself(t *testing.T) {
+	with := surroundings(nil, nil)
+	with.Gateway = "Gateway-1"
+	_, m, faults := New(Settings{Most: 10}, with)
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	if hub, err := m.HubDevice("gateway-1"); !errors.Is(err, ErrCollision) || !strings.Contains(err.Error(), "the gateway itself") {
+		t.Errorf("got %q, %v", hub, err)
+	}
+	if hub, err := m.HubDevice("gateway-2"); hub != "gateway-2" || err != nil {
+		t.Errorf("got %q, %v", hub, err)
+	}
+	_, _, faults = New(Settings{Map: []byte(`{"table":{"1":"gateway-1"}}`), Most: 10}, with)
+	if len(faults) != 1 || faults[0].Error() != `/identity/map/table/1: is "gateway-1", which is the gateway itself` {
+		t.Errorf("faults are %v", faults)
+	}
+}
+
 func TestAtMostSixteenSourcesAreTaken(t *testing.T) {
 	keys := make(map[string]json.RawMessage)
 	for i := range maxSources + 1 {
@@ -123,7 +176,7 @@ func FuzzPolicy(f *testing.F) {
 	f.Add("HostName=h;;SharedAccessKeyName==;SharedAccessKey=")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := parsePolicy(text)
-		if (err == nil) != (p.name != "" && len(p.key) >= minKey) {
+		if (err == nil) != (p.name != "" && p.sign != nil) {
 			t.Fatalf("%q, %v", p.name, err)
 		}
 	})

@@ -16,7 +16,7 @@ import (
 // and what is built.
 type Labels struct {
 	// IoTHub is the host name of the hub, EdgeDevice the id of the device, Module
-	// that of this module.
+	// that of this module, or empty where the gateway is no module.
 	IoTHub, EdgeDevice, Module string
 	// Instance is a GUID of this start of the process; empty makes one.
 	Instance string
