@@ -59,6 +59,12 @@ func TestWhatIsRefusedAtLoginIsTold(t *testing.T) {
 	if err := heard(t, r.changes); err == nil || !strings.Contains(err.Error(), "desired/#: refused") {
 		t.Errorf("told %v", err)
 	}
+	p = h.accept()
+	p.connack(packets.Accepted)
+	p.suback(next[*packets.SubscribePacket](p), 0, 0, 0, 0) // what comes to an input could be lost
+	if err := heard(t, r.changes); err == nil || !strings.Contains(err.Error(), "inputs/#: got quality 0, asked for 1") {
+		t.Errorf("told %v", err)
+	}
 	h.accept().connack(packets.ErrRefusedNotAuthorised)
 	if err := heard(t, r.changes); !denied(err) {
 		t.Errorf("told %v", err)

@@ -95,7 +95,7 @@ func (h *mqttHub) login() *mqttPeer {
 	p := h.accept()
 	p.connack(packets.Accepted)
 	s := next[*packets.SubscribePacket](p)
-	p.suback(s, make([]byte, len(s.Topics))...)
+	p.suback(s, s.Qoss...)
 	return p
 }
 

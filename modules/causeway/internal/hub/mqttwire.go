@@ -163,8 +163,11 @@ func (w *mqttWire) subscribe(id Identity) error {
 		return fmt.Errorf("subscribe: %w: %s", errPacket, answer)
 	}
 	for i, code := range granted.ReturnCodes {
-		if code > 2 { // 0x80: refused
+		switch {
+		case code > 2: // 0x80: refused
 			return fmt.Errorf("subscribe to %s: refused with code %#x", topics[i], code)
+		case code < qualities[i]:
+			return fmt.Errorf("subscribe to %s: got quality %d, asked for %d", topics[i], code, qualities[i])
 		}
 	}
 	return nil
