@@ -150,10 +150,8 @@ func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Liste
 	}
 	d.observer.version.Store(&version)
 	d.options.Refused = d.observer.Refused
-	next, full := g.identities.uplink(l)
-	d.share = newShare(next, g.queueBytes(l.Limits, len(p.document.Listeners)), full)
 	d.profile = g.profile(name, l, c, framing)
-	d.profile.Uplink = d.share
+	d.profile.Uplink, d.share = g.identities.uplink(l, g.queueBytes(l.Limits, len(p.document.Listeners)))
 	d.profile.Observer = d.observer
 	tell := g.events.of(name, l.Codec)
 	d.profile.Turned = func(t session.Turn) {

@@ -26,7 +26,7 @@ const (
 	leafFolder = "spool-devices"
 	// leafQueueOf is the part of the queue that one device may fill, so that some which the hub
 	// refuses leave room for the others until the disk takes over.
-	leafQueueOf = 16
+	leafQueueOf = 64
 	// leafSpoolOf is the part of the spool that one device may fill.
 	leafSpoolOf = 8
 	// leafWindow is more than the one transfer that a device has in flight.
@@ -74,7 +74,7 @@ func newIdentities(g *Gateway, o hub.Options) *identities {
 		TokenTTL: o.TokenTTL, SettleTimeout: o.SettleTimeout,
 		Name: i.name, Credential: i.credential, Denied: i.denied,
 		Present: func(device string) bool { return g.table.Find(device) != nil },
-		Steady:  func() bool { return g.hub.Connected() },
+		Steady:  func(since time.Time) bool { return g.hub.ConnectedSince(since) },
 		Uplink: hub.UplinkOptions{
 			BatchBytes: env.HubBatchBytes, Window: leafWindow, Linger: env.HubLinger,
 			QueueBytes: max(env.HubQueueBytes/leafQueueOf, env.HubBatchBytes),
@@ -173,12 +173,14 @@ func (i *identities) enact(p *identityPlan, d *config.Document) {
 	i.configure(d.Spool)
 }
 
-// uplink is the way up of a listener.
-func (i *identities) uplink(l config.Listener) (session.Uplink, func()) {
-	if l.Identity == identityDevice {
-		return i.leaves, i.leaves.Force
+// uplink is the way up of a listener, with its share of the queue.
+func (i *identities) uplink(l config.Listener, bytes int) (session.Uplink, *share) {
+	if l.Identity != identityDevice {
+		s := newShare(i.g.uplink, bytes, i.g.uplink.Force)
+		return s, s
 	}
-	return i.g.uplink, i.g.uplink.Force
+	s := newShare(i.leaves, bytes, seldom(i.leaves.Force))
+	return newApart(s, seldom(i.leaves.ForceAway), i.leaves.Attached), s
 }
 
 // fits tells why a device can have no identity, and has those who can attached; nil for a
@@ -221,8 +223,18 @@ func (i *identities) name(device string) (string, error) {
 	if l := i.g.running()[device]; l != nil && l.config.Device == "" { // the session's word for nobody
 		return "", errNameless
 	}
-	return p.mapping.HubDevice(device)
+	id, err := p.mapping.HubDevice(device)
+	if errors.Is(err, identity.ErrFull) {
+		err = crowded{err}
+	}
+	return id, err
 }
+
+// crowded is an error of the mapping in the word that leaves have for it.
+type crowded struct{ error }
+
+func (c crowded) Is(target error) bool { return target == hub.ErrLeaves }
+func (c crowded) Unwrap() error        { return c.error }
 
 // credential finds how a device proves itself.
 func (i *identities) credential(ctx context.Context, id string) (hub.Credential, error) {

@@ -39,6 +39,10 @@ type share struct {
 	waiters []*waiter // at most one for each link
 
 	loads sync.Pool // of *load
+
+	// aside has room of its own for what waits for a hub that does not take it, see apart; nil
+	// for none.
+	aside *share
 }
 
 // waiter is an outcome that waits for room.
@@ -62,6 +66,9 @@ func newShare(next session.Uplink, limit int, full func()) *share {
 
 // resize changes the bound; what is held beyond it stays.
 func (s *share) resize(limit int) {
+	if s.aside != nil {
+		s.aside.resize(limit)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit.Store(int64(limit))
@@ -227,7 +234,7 @@ func (s *share) waiting() int {
 // load is the room that one outcome takes, and the receipt of its messages. There is one for
 // every message on its way, so it is kept to half of a cache line.
 type load struct {
-	share   *share
+	share   atomic.Pointer[share]
 	receipt message.Receipt
 	bytes   int32
 	left    atomic.Int32 // messages that are not settled
@@ -236,8 +243,9 @@ type load struct {
 func (s *share) load(bytes, messages int, r message.Receipt) *load {
 	l, _ := s.loads.Get().(*load)
 	if l == nil {
-		l = &load{share: s}
+		l = new(load)
 	}
+	l.share.Store(s)
 	l.bytes, l.receipt = int32(bytes), r //nolint:gosec // weigh's bound
 	l.left.Store(int32(messages))        //nolint:gosec // each weighs something
 	return l
@@ -254,8 +262,17 @@ func (l *load) SettledTimes(n int, err error) {
 	}
 }
 
+// Postponed implements message.Postponer: the room is taken aside from now on.
+func (l *load) Postponed() {
+	s := l.share.Load()
+	if s.aside != nil && l.share.CompareAndSwap(s, s.aside) { // a message of it is not settled, so it has not ended
+		s.aside.held.Add(int64(l.bytes))
+		s.release(int(l.bytes))
+	}
+}
+
 func (l *load) end() {
-	s, n := l.share, int(l.bytes)
+	s, n := l.share.Load(), int(l.bytes)
 	l.receipt = nil
 	s.loads.Put(l)
 	s.release(n)

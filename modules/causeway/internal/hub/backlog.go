@@ -122,3 +122,25 @@ func (u *Uplink) forget(b *batch) {
 		u.signalDisk()
 	}
 }
+
+// postpone tells the receipts of what is held. It is called with mu held.
+func (u *Uplink) postpone() {
+	tell := func(b *batch) {
+		var last message.Receipt
+		for _, r := range b.receipts {
+			if r == last {
+				continue
+			}
+			last = r
+			if p, ok := r.(message.Postponer); ok {
+				p.Postponed()
+			}
+		}
+	}
+	u.each(tell)
+	for _, place := range [...][]*batch{u.disk.writing, u.disk.aside} {
+		for _, b := range place {
+			tell(b)
+		}
+	}
+}

@@ -98,6 +98,7 @@ type Hub struct {
 	opts   Options
 	uplink *Uplink
 	live   atomic.Pointer[link]
+	began  atomic.Int64 // when the link came, Unix nanoseconds
 }
 
 // New makes a hub that is not yet running.
@@ -143,6 +144,11 @@ func (h *Hub) Run(ctx context.Context) {
 
 // Connected tells whether the links stand.
 func (h *Hub) Connected() bool { return h.live.Load() != nil }
+
+// ConnectedSince tells whether they do, and have since then at least.
+func (h *Hub) ConnectedSince(at time.Time) bool {
+	return h.Connected() && time.Unix(0, h.began.Load()).Before(at)
+}
 
 // Twin fetches the module's twin as the hub has it: desired and reported, each
 // with its $version. The hub gives empty objects when it does not know the twin
@@ -192,6 +198,7 @@ func (h *Hub) once(ctx context.Context, renewing bool) error {
 	if err != nil {
 		return err
 	}
+	h.began.Store(time.Now().UnixNano())
 	h.live.Store(&l)
 	h.uplink.reached(true)
 	if renewing {

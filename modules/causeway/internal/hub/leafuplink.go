@@ -37,7 +37,7 @@ func (l *Leaves) hand(outcome []message.Message, r message.Receipt, send func(*U
 			to++
 		}
 		run := outcome[from:to]
-		leaf, err := l.leaf(run[0].Device)
+		leaf, err := l.leaf(run[0].Device, l.evict)
 		if err != nil {
 			l.refuse(run, r, err)
 			from = to
@@ -83,6 +83,15 @@ func (l *Leaves) Stats() (all UplinkStats) {
 
 // Force sends everything that is not settled to disk, where there is one.
 func (l *Leaves) Force() { l.each(func(f *leaf) { f.uplink.Force() }) }
+
+// ForceAway is Force for the devices that are not attached.
+func (l *Leaves) ForceAway() {
+	l.each(func(f *leaf) {
+		if !f.up.Load() {
+			f.uplink.Force()
+		}
+	})
+}
 
 // Spooling tells whether messages of a device go by way of the disk at the moment.
 func (l *Leaves) Spooling() (any bool) {

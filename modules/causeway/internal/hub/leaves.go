@@ -33,7 +33,9 @@ type LeavesOptions struct {
 	Version  string
 	// TokenTTL and SettleTimeout are as in Options, with the same defaults.
 	TokenTTL, SettleTimeout time.Duration
-	// Name translates the device's own id to the hub's. It is asked once for each leaf.
+	// Name translates the device's own id to the hub's. It is asked once for each leaf. An error
+	// that is ErrLeaves says that it has named as many as it may; it is asked again when a place
+	// was found.
 	Name func(device string) (string, error)
 	// Credential finds how a device proves itself, by the hub's id. It is asked at every attach
 	// and for every token.
@@ -44,9 +46,9 @@ type LeavesOptions struct {
 	// Present tells whether a device is connected to the gateway, by its own id. One that is
 	// stays attached.
 	Present func(device string) bool
-	// Steady tells whether the module's own connection stands: a shard that ends meanwhile
-	// ended for a reason of its own.
-	Steady func() bool
+	// Steady tells whether the module's own connection has stood since then: a shard that ended
+	// meanwhile ended for a reason of its own.
+	Steady func(since time.Time) bool
 	// Uplink bounds the way up of each device.
 	Uplink UplinkOptions
 	// Spill says when the disk is used, Store is the disk of a device, by its own id; nil for
@@ -122,6 +124,7 @@ type Leaves struct {
 	shards  map[*shard]struct{}
 	started context.Context //nolint:containedctx // of the shards; nil before Run, and after it
 	closed  bool
+	crowded time.Time // when no place could be found for one more
 
 	running sync.WaitGroup // of the shards
 }
@@ -208,27 +211,35 @@ func (l *Leaves) Run(ctx context.Context) {
 }
 
 // Wake makes a device known, and attached, although it is not connected: it has something on
-// disk. The errors are those of Admit.
+// disk. The errors are those of Admit; for it no other device is given up, see evict.go.
 func (l *Leaves) Wake(device string) error {
-	_, err := l.leaf(device)
+	_, err := l.leaf(device, func() bool { return false })
 	return err
 }
 
 // Admit makes a device known that is connected now, and attached. The error is ErrLeaves,
 // ErrLeafTaken, or that of Options.Name.
 func (l *Leaves) Admit(device string) error {
-	leaf, err := l.leaf(device)
+	leaf, err := l.leaf(device, l.evict)
 	if err == nil {
 		leaf.come()
 	}
 	return err
 }
 
+// Attached tells whether the device's messages go to the hub at the moment.
+func (l *Leaves) Attached(device string) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	leaf := l.leaves[device]
+	return leaf != nil && leaf.up.Load()
+}
+
 // Serve is Admit for a device that takes commands: it has its twin, methods and messages come,
 // which cost several times what its own messages do (go-amqp keeps some 80 KiB for a link that
 // receives).
 func (l *Leaves) Serve(device string) error {
-	leaf, err := l.leaf(device)
+	leaf, err := l.leaf(device, l.evict)
 	if err == nil {
 		leaf.want()
 		leaf.come()
@@ -268,8 +279,9 @@ func (l *Leaves) request(ctx context.Context, device, operation string, body []b
 	return twin.request(ctx, operation, body)
 }
 
-// leaf returns the leaf of a device, made if need be.
-func (l *Leaves) leaf(device string) (*leaf, error) {
+// leaf returns the leaf of a device, made if need be; where there are too many, if room can be
+// made for it.
+func (l *Leaves) leaf(device string, room func() bool) (*leaf, error) {
 	now := time.Now()
 	l.mu.RLock()
 	found := l.leaves[device]
@@ -281,6 +293,9 @@ func (l *Leaves) leaf(device string) (*leaf, error) {
 		return found, nil
 	}
 	id, err := l.opts.Name(device)
+	if errors.Is(err, ErrLeaves) && l.found(room) {
+		id, err = l.opts.Name(device)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -291,7 +306,7 @@ func (l *Leaves) leaf(device string) (*leaf, error) {
 		return l.leaves[device], nil
 	case l.closed:
 		return nil, errLeavesClosed
-	case len(l.leaves) >= l.limits.Most:
+	case len(l.leaves) >= l.limits.Most && !room():
 		l.opts.Released(device)
 		return nil, fmt.Errorf("%w: %d", ErrLeaves, l.limits.Most)
 	case l.ids[strings.ToLower(id)] != nil:
@@ -311,6 +326,7 @@ var errLeavesClosed = errors.New("the gateway is going down")
 // make makes a leaf with its way up.
 func (l *Leaves) make(device, id string) *leaf {
 	made := &leaf{all: l, device: device, id: id, wished: make(chan struct{}), came: make(chan struct{}, 1)}
+	made.life, made.end = context.WithCancel(context.Background())
 	made.uplink = NewUplink(l.opts.Uplink)
 	made.uplink.disk.wake = l.diskWake
 	if store := l.opts.Store; store != nil {

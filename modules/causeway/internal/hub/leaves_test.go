@@ -33,7 +33,7 @@ func newField(t *testing.T, limits LeavesLimits, change func(*LeavesOptions)) *f
 		Name:       func(device string) (string, error) { return "leaf-" + device, nil },
 		Credential: func(context.Context, string) (Credential, error) { return Credential{}, errors.New("no key") },
 		Present:    func(device string) bool { return f.present[device] },
-		Steady:     func() bool { return f.steady },
+		Steady:     func(time.Time) bool { return f.steady },
 		Uplink:     UplinkOptions{QueueBytes: 2000, Refused: func(r *message.Refused) { f.refused = append(f.refused, r) }},
 		Released:   func(device string) { f.gone = append(f.gone, device) },
 		Observer:   f,
@@ -232,6 +232,37 @@ func TestALoneDeviceIsQuarantinedToo(t *testing.T) {
 	}
 	if got := fmt.Sprint(f.sizes()); got != "map[0:1 1:1]" {
 		t.Errorf("shards by size: %s", got)
+	}
+}
+
+// A device with a certificate is always alone, so that only its quarantine ends, not its solitude.
+func TestADeviceWithACertificateLeavesQuarantineWhenItsConnectionHasLived(t *testing.T) {
+	f := newField(t, wide, nil)
+	f.admit(t, 1)
+	odd := f.leaves["d000"]
+	f.certify(odd)
+	own := odd.seat
+	for range guilty {
+		own.suspect(errors.New("closed"))
+	}
+	if s, _ := f.Status("d000"); s.State != LeafQuarantined {
+		t.Fatalf("state %s", s.State)
+	}
+	now := time.Now()
+	f.present["d000"], own.up = true, now
+	f.tidyOnce(now.Add(quarantine / 2))
+	odd.stands("")
+	if s, _ := f.Status("d000"); s.State != LeafQuarantined {
+		t.Errorf("state %s after half of the time", s.State)
+	}
+	f.tidyOnce(now.Add(quarantine))
+	odd.stands("")
+	if s, _ := f.Status("d000"); s.State != LeafAttached || own.leaving || odd.seat != own {
+		t.Errorf("state %s, its connection is replaced: %v", s.State, own.leaving)
+	}
+	own.suspect(errors.New("closed"))
+	if s, _ := f.Status("d000"); s.State == LeafQuarantined {
+		t.Error("ends of long ago count")
 	}
 }
 

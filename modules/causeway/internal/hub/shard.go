@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +18,9 @@ const (
 	// steadyLook is how long after the end of a connection it shows whether the module's ended
 	// too, as it does when the hub restarts.
 	steadyLook = 250 * time.Millisecond
+	// steadyBefore is how long before that end the module's must have stood: where all connections
+	// are reset, the module's is back within a moment.
+	steadyBefore = time.Second
 	// landTimeout bounds the wait for dispositions before a connection is replaced; what is
 	// not settled by then is sent again.
 	landTimeout = 5 * time.Second
@@ -123,11 +125,7 @@ func (s *shard) drop(f *leaf) bool {
 		f.released = false
 		return false
 	}
-	delete(s.members, f)
-	delete(s.all.leaves, f.device)
-	delete(s.all.ids, strings.ToLower(f.id))
-	f.uplink.Close()
-	s.all.opts.Released(f.device)
+	s.all.forget(f)
 	return true
 }
 
@@ -196,7 +194,7 @@ func (s *shard) once(ctx context.Context) error {
 	}
 	g.Go(func() error { return s.departure(live, leave) })
 	g.Go(func() error {
-		s.seat(live, func(f *leaf) error { return f.serve(live, conn, node) })
+		s.seat(live, func(ctx context.Context, f *leaf) error { return f.serve(ctx, conn, node) })
 		return live.Err()
 	})
 	return g.Wait()
@@ -261,7 +259,7 @@ func (s *shard) list() []*leaf {
 
 // seat has every member served, those that come later too, until ctx ends. A member that is
 // refused is tried again while the connection stands.
-func (s *shard) seat(ctx context.Context, serve func(*leaf) error) {
+func (s *shard) seat(ctx context.Context, serve func(context.Context, *leaf) error) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	var seated sync.Map // of leaves; one that has left may come back
@@ -273,8 +271,8 @@ func (s *shard) seat(ctx context.Context, serve func(*leaf) error) {
 			all.Go(func() {
 				if s.keep(ctx, f, serve) {
 					s.all.certify(f)
-					seated.Delete(f)
 				}
+				seated.Delete(f)
 			})
 		}
 		select {
@@ -285,11 +283,17 @@ func (s *shard) seat(ctx context.Context, serve func(*leaf) error) {
 	}
 }
 
-// keep has a member served until ctx ends, or until it shows a certificate: then it is true.
-func (s *shard) keep(ctx context.Context, f *leaf, serve func(*leaf) error) (certified bool) {
+// keep has a member served until ctx ends, or it is given up, or until it shows a certificate:
+// then it is true.
+func (s *shard) keep(
+	ctx context.Context, f *leaf, serve func(context.Context, *leaf) error,
+) (certified bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(f.life, cancel)()
 	for {
 		retry := s.all.retry.Load() // before: what changes meanwhile is not missed
-		err := serve(f)
+		err := serve(ctx, f)
 		if ctx.Err() != nil {
 			return false
 		}

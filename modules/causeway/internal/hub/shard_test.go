@@ -28,7 +28,7 @@ func TestADeviceThatComesBackToItsConnectionIsServedAgain(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			s.seat(ctx, func(l *leaf) error {
+			s.seat(ctx, func(ctx context.Context, l *leaf) error {
 				if l == odd && certified.Load() {
 					return errCertified
 				}
@@ -73,7 +73,7 @@ func TestDevicesThatWereRefusedAreTriedAgainWhenKeysChange(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			s.seat(ctx, func(*leaf) error {
+			s.seat(ctx, func(context.Context, *leaf) error {
 				tried <- time.Now()
 				return &refusedLeaf{errors.New("wrong key")}
 			})

@@ -113,6 +113,20 @@ func (u *Uplink) UseStore(store Store, opts SpillOptions) {
 	u.disk.spooling = first <= last
 }
 
+// Store returns the disk, nil for none.
+func (u *Uplink) Store() Store {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.disk.store
+}
+
+// kept tells that all that is held is on disk, and nothing is on its way.
+func (u *Uplink) kept() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.count == 0 && len(u.flying) == 0
+}
+
 // WriteAlways changes SpillOptions.Always.
 func (u *Uplink) WriteAlways(always bool) {
 	u.mu.Lock()
@@ -184,6 +198,7 @@ func (u *Uplink) reached(there bool) {
 		u.holdBlamed(time.Now())
 	case u.disk.away.IsZero(): // and not anew with each attempt that fails
 		u.disk.away = time.Now()
+		u.postpone()
 	}
 	u.mu.Unlock()
 	u.signal()

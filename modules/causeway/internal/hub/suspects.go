@@ -38,11 +38,10 @@ type solitude struct {
 
 // suspect notes that a connection which stood has ended by itself, and draws the consequences.
 func (s *shard) suspect(err error) {
-	l := s.all
-	if !l.opts.Steady() { // the hub itself is away
+	l, now := s.all, time.Now()
+	if !l.opts.Steady(now.Add(-steadyLook - steadyBefore)) { // the hub itself is away, or was
 		return
 	}
-	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := s.deaths[:0]
@@ -87,6 +86,9 @@ func (l *Leaves) trials() int {
 func (l *Leaves) certify(f *leaf) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.leaves[f.device] != f { // it was given up meanwhile
+		return
+	}
 	if s := f.seat; s != nil {
 		delete(s.members, f)
 		if len(s.members) == 0 {
@@ -112,7 +114,11 @@ func (l *Leaves) tidy(ctx context.Context) {
 
 func (l *Leaves) tidyOnce(now time.Time) {
 	for _, f := range l.list() { // whoever is connected is in use; asked without a lock of ours
-		if l.opts.Present(f.device) || !f.uplink.idle() {
+		switch {
+		case l.opts.Present(f.device):
+			f.touch(now)
+			f.met.Store(now.UnixNano())
+		case !f.uplink.idle():
 			f.touch(now)
 		}
 	}
@@ -126,12 +132,7 @@ func (l *Leaves) tidyOnce(now time.Time) {
 // tidy looks at one shard. To let one device go would end the connection of all (its last
 // link is gone then), so the shard is replaced when half of them are released.
 func (s *shard) tidy(now time.Time, idle time.Duration) {
-	released := 0
-	for f := range s.members {
-		if f.released = now.Sub(f.idleSince()) >= idle; f.released {
-			released++
-		}
-	}
+	released := s.mark(now, idle)
 	lived := time.Duration(0)
 	if !s.up.IsZero() {
 		lived = now.Sub(s.up)
@@ -139,11 +140,26 @@ func (s *shard) tidy(now time.Time, idle time.Duration) {
 	switch {
 	case released > 0 && 2*released >= len(s.members):
 		s.replace()
-	case s.alone == nil || s.alone.certified:
+	case s.alone == nil:
+	case s.alone.certified: // it stays alone, but not in quarantine
+		if s.alone.quarantined && lived >= quarantine {
+			s.alone.quarantined, s.deaths = false, nil
+			s.alone.leaf.turn(LeafAttached, "")
+		}
 	case !s.alone.quarantined && lived >= trial, s.alone.quarantined && lived >= quarantine:
 		s.alone.over = true
 		s.replace()
 	}
+}
+
+// mark notes who is to be released, and how many that are.
+func (s *shard) mark(now time.Time, idle time.Duration) (released int) {
+	for f := range s.members {
+		if f.released = now.Sub(f.idleSince()) >= idle; f.released {
+			released++
+		}
+	}
+	return released
 }
 
 // Statuses describe the devices that have an identity here, all or only those that the

@@ -105,6 +105,13 @@ type Counter interface {
 	SettledTimes(n int, err error)
 }
 
+// Postponer is the add-on of a receipt that hears that its messages wait for a hub which does
+// not take them at the moment. It may be told several times, before they are settled, and must
+// not block.
+type Postponer interface {
+	Postponed()
+}
+
 // Settle settles n messages of a receipt.
 func Settle(r Receipt, n int, err error) {
 	if c, ok := r.(Counter); ok {

@@ -24,6 +24,7 @@ type Partitions struct {
 	mu      sync.Mutex
 	parts   map[string]*Partition
 	most    int64 // bytes of one partition
+	barred  int64 // bytes of all that are barred
 	queue   []*appending
 	leading bool // somebody writes what is queued
 
@@ -39,6 +40,7 @@ type Partition struct {
 	base   uint64  // the index of places[0]
 	places []place // in the order of their coming
 	bytes  int64   // of entries that are not done
+	barred bool
 }
 
 // place is where in the spool an entry of a partition is; index 0 when it is done.
@@ -144,6 +146,26 @@ func (p *Partitions) Bound(most int64) {
 	p.most = most
 }
 
+// Bar says whether the partition is of somebody whom the hub refuses, and who may never
+// deliver. Where partitions have a bound, all that are barred may hold no more than four of
+// them, so that the others find room. What is held is kept.
+func (p *Partition) Bar(refused bool) {
+	p.all.mu.Lock()
+	defer p.all.mu.Unlock()
+	if p.barred != refused {
+		p.barred = refused
+		p.all.barred += map[bool]int64{true: p.bytes, false: -p.bytes}[refused]
+	}
+}
+
+// grow changes what the partition holds.
+func (p *Partition) grow(bytes int64) {
+	p.bytes += bytes
+	if p.barred {
+		p.all.barred += bytes
+	}
+}
+
 // Bounds returns the oldest index of the partition that is not done and the newest; first >
 // last means that it holds nothing.
 func (p *Partition) Bounds() (first, last uint64) {
@@ -163,9 +185,9 @@ func (p *Partition) Append(entries [][][]byte) (first uint64, err error) {
 	a := &appending{part: p, entries: entries, turn: make(chan bool, 1)}
 	all := p.all
 	all.mu.Lock()
-	if all.most > 0 && p.bytes > 0 && p.bytes+size > all.most {
+	if err := p.bound(size); err != nil {
 		all.mu.Unlock()
-		return 0, fmt.Errorf("spool: %w: this device may hold %d bytes", ErrFull, all.most)
+		return 0, err
 	}
 	all.queue = append(all.queue, a)
 	lead := !all.leading
@@ -175,6 +197,24 @@ func (p *Partition) Append(entries [][][]byte) (first uint64, err error) {
 		all.lead()
 	}
 	return a.first, a.err
+}
+
+// barredOf times its own bound is what all partitions that are barred may hold: half of the spool,
+// where one may hold an eighth of it.
+const barredOf = 4
+
+// bound tells why so much more cannot be held. It is called with mu held.
+func (p *Partition) bound(size int64) error {
+	switch most := p.all.most; {
+	case most == 0:
+		return nil
+	case p.bytes > 0 && p.bytes+size > most:
+		return fmt.Errorf("spool: %w: this device may hold %d bytes", ErrFull, most)
+	case p.barred && p.all.barred+size > barredOf*most:
+		return fmt.Errorf("spool: %w: devices that the hub refuses may hold %d bytes", ErrFull, barredOf*most)
+	default:
+		return nil
+	}
 }
 
 // Read is [Spool.Read] for this partition; the records are in memory of their own.
@@ -213,12 +253,12 @@ func (p *Partition) Done(index uint64) {
 // add notes an entry that is on disk.
 func (p *Partition) add(index uint64, bytes int64) {
 	p.places = append(p.places, place{index, bytes})
-	p.bytes += bytes
+	p.grow(bytes)
 }
 
 func (p *Partition) finish(i int) {
 	if p.places[i].index > 0 {
-		p.bytes -= p.places[i].bytes
+		p.grow(-p.places[i].bytes)
 		p.places[i] = place{}
 	}
 }

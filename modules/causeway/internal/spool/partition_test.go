@@ -106,6 +106,47 @@ func TestAPartitionHasABoundOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestThoseThatAreBarredLeaveRoomForTheOthers(t *testing.T) {
+	p := mustDivide(t, mustOpen(t, Options{Dir: t.TempDir()}), 1000)
+	entry := func(name string) [][][]byte {
+		return [][][]byte{{append([]byte(name+" 7"), bytes.Repeat([]byte(" "), 600)...)}}
+	}
+	full := func(name string) bool {
+		_, err := p.Of(name).Append(entry(name))
+		if err != nil && !errors.Is(err, ErrFull) {
+			t.Fatal(err)
+		}
+		return err != nil
+	}
+	held := 0
+	for i := range 10 {
+		name := fmt.Sprintf("refused-%d", i)
+		p.Of(name).Bar(true)
+		if !full(name) {
+			held++
+		}
+	}
+	if held != 6 { // four times 1,000 bytes
+		t.Errorf("%d of ten could append", held)
+	}
+	if full("another") {
+		t.Error("one that is not barred finds no room")
+	}
+	p.Of("refused-9").Bar(false)
+	if full("refused-9") {
+		t.Error("nor does one that is barred no more")
+	}
+	first, _ := p.Of("refused-0").Bounds()
+	p.Of("refused-0").Done(first)
+	if full("refused-8") {
+		t.Error("delivery makes no room")
+	}
+	p.Of("refused-1").Bar(false) // takes what it holds along
+	if full("refused-7") {
+		t.Error("one that is barred no more still takes the room")
+	}
+}
+
 func TestTheBoundOfPartitionsMayChangeWhileTheyAreInUse(t *testing.T) {
 	p := mustDivide(t, mustOpen(t, Options{Dir: t.TempDir()}), 10_000)
 	a := p.Of("a")
