@@ -53,6 +53,49 @@ func TestDevicesThatAreRefusedAndFillTheDiskHoldUpNobody(t *testing.T) {
 	sim.WaitLeafMessages([]string{"good-1"}, 1, 20*time.Second)
 }
 
+func TestWhatWaitsOfADeviceThatWillNotComeBackIsDiscardedByAMethod(t *testing.T) {
+	t.Parallel()
+	p := overAMQP()
+	sim := p.StartSimulator(t, meters)
+	g := p.StartGateway(t, sim, world.Workload)
+	m := dialMeter(t, g.Addr("meters"), "gone")
+	for range 3 {
+		if err := m.send(20 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	discard := func() (int, string) {
+		status, payload := sim.Method("discardMessages", map[string]any{"deviceId": "gone"})
+		return status, string(payload)
+	}
+	if status, payload := discard(); status != 409 || !strings.Contains(payload, "connected") {
+		t.Errorf("while it is connected: %d, %s", status, payload)
+	}
+	_ = m.conn.Close()
+	world.Eventually(t, 20*time.Second, "its messages are discarded", func() bool {
+		status, payload := discard()
+		return status == 200 && payload == `{"discarded":3}`
+	})
+	if status, payload := discard(); status != 200 || payload != `{"discarded":0}` {
+		t.Errorf("once more: %d, %s", status, payload)
+	}
+	if n := metric(t, g, "causeway_identity_spool_messages"); n != 0 {
+		t.Errorf("%v messages wait", n)
+	}
+	for i, letter := range waitOutput(t, sim, "deadletter", 3) {
+		if want := fmt.Sprintf(`{"serial":"gone","seq":%d}`, i+1); string(letter.Body) != want ||
+			!strings.Contains(letter.Properties["reason"], "discarded by an operator") {
+			t.Errorf("dead letter %s for %q, want %s", letter.Body, letter.Properties["reason"], want)
+		}
+	}
+	sim.AddLeaves("gone", world.Derived)
+	again := dialMeter(t, g.Addr("meters"), "gone")
+	if err := again.send(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	sim.WaitLeafMessages([]string{"gone"}, 1, time.Minute)
+}
+
 // Whoever the hub refuses does not keep its place among the devices that may be known, though
 // its messages are on disk, where they stay.
 func TestDevicesThatAreRefusedGiveTheirPlacesBack(t *testing.T) {

@@ -36,13 +36,6 @@ type Gateway interface {
 	SetLogLevel(level string) error
 }
 
-// Identities is what the methods about them need.
-type Identities interface {
-	// Identities is a page of the devices that have an identity of their own, after an id, and
-	// their number; those of a state, or all for an empty one.
-	Identities(after string, limit int, state string) (page []any, total int)
-}
-
 // Methods answers direct methods.
 type Methods struct {
 	service *Service
@@ -72,6 +65,7 @@ func NewMethods(
 		"getStatus":        m.getStatus,
 		"listDevices":      m.listDevices,
 		"listIdentities":   m.listIdentities,
+		"discardMessages":  m.discardMessages,
 		"getDevice":        m.getDevice,
 		"sendCommand":      m.sendCommand,
 		"sendRaw":          m.sendRaw,
@@ -171,31 +165,6 @@ func (m *Methods) listDevices(_ context.Context, payload json.RawMessage) Answer
 		page = []any{}
 	}
 	return success(StatusOK, map[string]any{"devices": page, "total": total})
-}
-
-// identityStates are the states that identities are listed by.
-var identityStates = []string{"waiting", "attached", "refused", "quarantined"}
-
-func (m *Methods) listIdentities(_ context.Context, payload json.RawMessage) Answer {
-	in := struct {
-		After string `json:"after"`
-		Limit int    `json:"limit"`
-		State string `json:"state"`
-	}{Limit: pageDefault}
-	if err := fields(payload, &in); err != nil {
-		return refuse(StatusBadRequest, err.Error())
-	}
-	switch {
-	case in.Limit < 1 || in.Limit > identityPageMost:
-		return refuse(StatusBadRequest, fmt.Sprintf("limit is %d, allowed are 1 to %d", in.Limit, identityPageMost))
-	case in.State != "" && !slices.Contains(identityStates, in.State):
-		return refuse(StatusBadRequest, fmt.Sprintf("state is %q", in.State), identityStates...)
-	}
-	page, total := m.who.Identities(in.After, in.Limit, in.State)
-	if page == nil {
-		page = []any{}
-	}
-	return success(StatusOK, map[string]any{"identities": page, "total": total})
 }
 
 // errMissing: a payload names no device.

@@ -31,6 +31,17 @@ func (fakeGateway) Identities(string, int, string) ([]any, int) {
 	return []any{map[string]any{"deviceId": "a"}}, 1
 }
 
+func (fakeGateway) DiscardMessages(_ context.Context, device string) (int, error) {
+	switch device {
+	case "here":
+		return 0, fmt.Errorf("%w: it is connected", ErrInUse)
+	case "unreadable":
+		return 3, errors.New("disk away")
+	default:
+		return 7, nil
+	}
+}
+
 func (fakeGateway) SetLogLevel(level string) error {
 	if level != "debug" {
 		return fmt.Errorf("level is %q, allowed is debug", level)
@@ -68,6 +79,10 @@ func TestMethodsAnswerGoodAndBadPayloads(t *testing.T) {
 		{"decode", `{"codec":"a","text":"hi"}`, 200, `"codec":"a"`},
 		{"ping", `{"any":"thing"}`, 200, `"pong":true`},
 		{"getStatus", "null", 200, `{"fine":true}`},
+		{"discardMessages", `{"deviceId":"gone"}`, 200, `{"discarded":7}`},
+		{"discardMessages", `{"deviceId":"here"}`, 409, "device in use: it is connected"},
+		{"discardMessages", `{"deviceId":"unreadable"}`, 503, "after 3 messages: disk away"},
+		{"discardMessages", `{}`, 400, "deviceId is missing"},
 		{"listDevices", "", 200, `{"devices":["after ",100],"total":2}`},
 		{"listDevices", `{"after":"c","limit":5}`, 200, `["after c",5]`},
 		{"listDevices", `{"after":"z"}`, 200, `{"devices":[],"total":2}`},
@@ -228,7 +243,7 @@ func TestUnknownMethodListsTheKnown(t *testing.T) {
 	if err := json.Unmarshal(a.Payload, &refusal); err != nil || a.Status != 400 {
 		t.Fatalf("answered %d %s", a.Status, a.Payload)
 	}
-	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 25 {
+	if !strings.Contains(refusal.Error, `"Ping"`) || !slices.Equal(refusal.Known, m.Names()) || len(refusal.Known) != 26 {
 		t.Errorf("answered %s", a.Payload)
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/causeway-iot/causeway/modules/causeway/internal/command"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/hub"
 	"github.com/causeway-iot/causeway/modules/causeway/internal/lifecycle"
 )
@@ -102,6 +104,19 @@ func (g *Gateway) Identities(after string, limit int, state string) (page []any,
 		}
 	}
 	return page, len(list)
+}
+
+// DiscardMessages implements command.Identities. What a device that is connected sends would be
+// refused meanwhile.
+func (g *Gateway) DiscardMessages(ctx context.Context, device string) (messages int, err error) {
+	if g.table.Find(device) != nil {
+		return 0, fmt.Errorf("%w: it is connected", command.ErrInUse)
+	}
+	messages, err = g.identities.leaves.Discard(ctx, device)
+	if errors.Is(err, hub.ErrLeafBusy) {
+		return messages, fmt.Errorf("%w: %w", command.ErrInUse, err)
+	}
+	return messages, err
 }
 
 // used tells whether identities are of interest at all.

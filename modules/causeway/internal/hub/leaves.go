@@ -124,7 +124,8 @@ type Leaves struct {
 	shards  map[*shard]struct{}
 	started context.Context //nolint:containedctx // of the shards; nil before Run, and after it
 	closed  bool
-	crowded time.Time // when no place could be found for one more
+	crowded time.Time       // when no place could be found for one more
+	claimed map[string]bool // those whose messages are being discarded: one for each such call
 
 	running sync.WaitGroup // of the shards
 }
@@ -150,7 +151,7 @@ func NewLeaves(opts LeavesOptions, limits LeavesLimits) *Leaves {
 	opts.Uplink.defaults()
 	l := &Leaves{
 		opts: opts, limits: limits, leaves: make(map[string]*leaf), ids: make(map[string]*leaf),
-		shards:   make(map[*shard]struct{}),
+		shards: make(map[*shard]struct{}), claimed: make(map[string]bool),
 		attaches: rate.NewLimiter(rate.Limit(limits.Attaches), 1),
 		requests: rate.NewLimiter(rate.Limit(limits.TwinRequests), 1),
 		methods:  newMethodRoom(leafMethodsAtOnce, leafMethodsQueued, leafMethodPatience),
@@ -306,6 +307,8 @@ func (l *Leaves) leaf(device string, room func() bool) (*leaf, error) {
 		return l.leaves[device], nil
 	case l.closed:
 		return nil, errLeavesClosed
+	case l.claimed[device]:
+		return nil, ErrLeafBusy
 	case len(l.leaves) >= l.limits.Most && !room():
 		l.opts.Released(device)
 		return nil, fmt.Errorf("%w: %d", ErrLeaves, l.limits.Most)
