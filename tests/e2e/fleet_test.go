@@ -47,9 +47,10 @@ func killedUnderTraffic(t *testing.T, p world.Programs, duration string) {
 	sim.Fault(map[string]any{"drop": true, "count": 2})
 	sim.Fault(map[string]any{"refuse": map[string]any{"condition": "com.microsoft:device-container-throttled"}, "count": 3})
 	f.Proc.Wait(t, 60*time.Second)
-	// Over MQTT each refusal has cost a connection, and meanwhile the disk has acknowledged.
+	// Over MQTT each of the five faults has cost a connection, the next of which comes up to 10 s
+	// later, and meanwhile the disk has acknowledged.
 	zero := regexp.MustCompile(`(?m)^causeway_(hub_queue_bytes|spool_messages)\{.*\} 0$`)
-	world.Eventually(t, 30*time.Second, "the hub has everything", func() bool {
+	world.Eventually(t, 90*time.Second, "the hub has everything", func() bool {
 		_, metrics := g.Get("/metrics")
 		return len(zero.FindAllString(metrics, -1)) == 2
 	})
