@@ -211,7 +211,7 @@ func TestAnAdmissionThatExpiresClosesTheConnection(t *testing.T) {
 	s.says("login d-1 sesame", "welcome")
 	s.says("note a", "OK a")
 	s.closed()
-	world.Eventually(t, 10*time.Second, "the link is closed for that", func() bool {
+	world.Eventually(t, 30*time.Second, "the link is closed for that", func() bool {
 		_, page := g.Get("/metrics")
 		return strings.Contains(page, `reason="expired"`)
 	})

@@ -79,7 +79,7 @@ func TestHostileConnectionsCostNobodyElseAnything(t *testing.T) {
 		}
 		t.Logf("acknowledged within %v beside the hostile links", time.Since(began))
 	}
-	world.Eventually(t, 10*time.Second, "links over the address's bound are refused", func() bool {
+	world.Eventually(t, 30*time.Second, "links over the address's bound are refused", func() bool {
 		_, metrics := g.Get("/metrics")
 		return strings.Contains(metrics, `reason="per-address"`)
 	})
@@ -87,7 +87,7 @@ func TestHostileConnectionsCostNobodyElseAnything(t *testing.T) {
 	if code := hostile.Wait(t, 30*time.Second); code != 0 {
 		t.Errorf("hostile fleet: exit code %d", code)
 	}
-	world.Eventually(t, 10*time.Second, "only the tracker's link is left", func() bool {
+	world.Eventually(t, 30*time.Second, "only the tracker's link is left", func() bool {
 		_, metrics := g.Get("/metrics")
 		for line := range strings.Lines(metrics) {
 			if strings.HasPrefix(line, "causeway_links{") && strings.Contains(line, `listener="trackers"`) {

@@ -170,7 +170,7 @@ func TestTheGatewayServesAndKeepsWhileTheHubIsAwayAndItIsKilledItself(t *testing
 			t.Errorf("message %d carries sequence %d", i, seq)
 		}
 	}
-	world.Eventually(t, 10*time.Second, "the disk is empty", func() bool {
+	world.Eventually(t, 30*time.Second, "the disk is empty", func() bool {
 		_, payload := sim.Method("getStatus", nil)
 		return strings.Contains(string(payload), `"spool":{"state":"idle","messages":0,`)
 	})
