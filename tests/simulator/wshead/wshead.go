@@ -4,6 +4,7 @@
 package wshead
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"net"
@@ -38,7 +39,8 @@ func (d Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// Origins are not looked at, as in the real hub: who connects has a token.
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	hijacked := &hijacker{ResponseWriter: w}
+	ws, err := websocket.Accept(hijacked, r, &websocket.AcceptOptions{
 		Subprotocols: []string{name}, OriginPatterns: []string{"*"},
 	})
 	if err != nil {
@@ -46,7 +48,7 @@ func (d Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	nc := websocket.NetConn(r.Context(), ws, websocket.MessageBinary)
 	if r.TLS != nil {
-		nc = secured{nc, *r.TLS}
+		nc = secured{nc, hijacked.conn, *r.TLS}
 	}
 	_ = d.Heads[name](r.Context(), nc) // the client has been told what there is to tell
 }
@@ -63,11 +65,28 @@ func (d Door) choose(headers []string) string {
 	return ""
 }
 
+// hijacker remembers the connection that the WebSocket takes over.
+type hijacker struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffered, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	h.conn = conn
+	return conn, buffered, err
+}
+
 // secured is a connection that still knows the TLS under it.
 type secured struct {
 	net.Conn
+	below net.Conn
 	state tls.ConnectionState
 }
+
+// NetConn is the connection that carries the WebSocket.
+func (s secured) NetConn() net.Conn { return s.below }
 
 // ConnectionState returns that of the request.
 func (s secured) ConnectionState() tls.ConnectionState { return s.state }
