@@ -1,6 +1,6 @@
 // Package wshead is the edge hub's WebSocket door, one HTTPS port for AMQP and MQTT: it
 // turns a request that asks for a known subprotocol into a connection and hands it to that
-// protocol's head.
+// protocol's head. What is no WebSocket can have a handler of its own on the port.
 package wshead
 
 import (
@@ -28,11 +28,17 @@ type Serve func(ctx context.Context, nc net.Conn) error
 type Door struct {
 	// Heads are the protocols behind the door by their subprotocol.
 	Heads map[string]Serve
+	// Otherwise, if not nil, answers requests that ask for no WebSocket.
+	Otherwise http.Handler
 }
 
 // ServeHTTP takes the first subprotocol that the client asks for and the door knows, and
 // returns when that connection has ended. Without one the answer is 400.
 func (d Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.Otherwise != nil && !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		d.Otherwise.ServeHTTP(w, r)
+		return
+	}
 	name := d.choose(r.Header.Values("Sec-WebSocket-Protocol"))
 	if name == "" {
 		http.Error(w, "a WebSocket of subprotocol "+AMQP+" or "+MQTT+" is wanted", http.StatusBadRequest)
