@@ -3,6 +3,9 @@ package runner_test
 import (
 	"bytes"
 	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -106,8 +109,8 @@ func TestPoliciesDecideAboutRestarts(t *testing.T) {
 			if c.restarts && (starts != 3 || err != nil) {
 				t.Errorf("%d starts, %v", starts, err)
 			}
-			if !c.restarts && starts != 1 {
-				t.Errorf("%d starts", starts)
+			if !c.restarts && (starts != 1 || err != nil) {
+				t.Errorf("%d starts, %v", starts, err)
 			}
 		})
 	}
@@ -118,6 +121,40 @@ func TestAProgramThatIsNotThereIsAnError(t *testing.T) {
 	p := &runner.Program{Name: "m", Command: []string{"/nonexistent/program"}}
 	if err := p.Run(t.Context(), nil); err == nil {
 		t.Fatal("no error")
+	}
+}
+
+func TestAProgramThatIsNotThereForAWhileIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "program")
+	place := func() {
+		if err := os.Symlink(program, path); err != nil {
+			t.Error(err)
+		}
+	}
+	place()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	starts, missed := 0, 0
+	p := &runner.Program{Name: "m", Command: []string{path}, Pause: time.Millisecond, Log: func(line string) {
+		if strings.Contains(line, "ended: start") {
+			missed++
+			place()
+		}
+	}}
+	err = p.Run(ctx, func(int) {
+		if starts++; starts == 2 {
+			cancel()
+		} else if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || missed != 1 {
+		t.Errorf("after %d starts and %d misses: %v", starts, missed, err)
 	}
 }
 
