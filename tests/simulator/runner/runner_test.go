@@ -50,13 +50,13 @@ func TestAProgramGetsItsEnvironmentAndEndsOnSIGTERM(t *testing.T) {
 		Command: []string{"sh", "-c", `trap 'echo stopped; exit 0' TERM; echo "$A|$IOTEDGE_DEVICEID"; while :; do sleep 0.05; done`},
 		Env:     map[string]string{"A": "b c"}, Grace: 5 * time.Second, Stdout: out,
 	}
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx, nil) }()
+	done, started := make(chan error, 1), make(chan int, 1)
+	go func() { done <- p.Run(ctx, func(pid int) { started <- pid }) }()
 	if got := <-out.lines; got != "b c|" {
 		t.Errorf("environment %q", got)
 	}
-	if p.Pid() == 0 {
-		t.Error("no pid")
+	if pid := <-started; pid == 0 || p.Pid() != pid {
+		t.Errorf("started as %d, runs as %d", pid, p.Pid())
 	}
 	cancel()
 	if got := <-out.lines; got != "stopped" {
