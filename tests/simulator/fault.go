@@ -23,7 +23,7 @@ What happens to the next n publishes, or attaches (1 unless -count says so, -1 u
   list | clear                          the faults in force
 
 What happens at once:
-  connections [polite]                  every connection is cut, or closed politely
+  connections [polite]                  every connection, or that of -identity, is reset, or closed politely
   tokens [later]                        tokens in use expire; later: seen at the next check
   hub down | hub abrupt | hub up        the hub stops listening, and comes back
   cloud cut | cloud restore             the link to the cloud

@@ -204,11 +204,37 @@ func TestMisuseIsToldApart(t *testing.T) {
 	}
 }
 
-func TestAModuleThatCannotRunEndsTheSimulator(t *testing.T) {
+func TestAModuleThatCannotBeStartedEndsTheSimulator(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := command(t, "up", "-state", t.TempDir(), "-module", "m=/nonexistent/program")
 	if code != exitError || !strings.Contains(stderr, "run m") {
 		t.Fatalf("code %d, %s", code, stderr)
+	}
+}
+
+func TestAModuleThatEndsIsNotTheEndOfTheSimulator(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "deployment.json")
+	module := func(status, policy string) string {
+		return `{"type":"docker","status":"` + status + `","restartPolicy":"` + policy + `","settings":{"image":"x"}}`
+	}
+	text := `{"modulesContent":{"$edgeAgent":{"properties.desired":{"modules":{"once":` + module("running", "never") +
+		`,"good":` + module("running", "on-failure") + `,"off":` + module("stopped", "always") + `,"stays":` + module("running", "always") + `}}}}}`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ready, out := running(t, "-module", `once=sh -c "exit 3"`, "-module", `good=sh -c "exit 0"`,
+		"-module", `off=sh -c "echo never"`, "-module", `stays=sh -c "echo here; sleep 1000"`, path)
+	for _, line := range []string{
+		"once ended: exit status 3", "good ended: exit status 0", "here\n", "off is not started: its status in the deployment is stopped",
+	} {
+		wait(t, func() bool { return strings.Contains(out.String(), line) })
+	}
+	if ready.Modules["stays"] == 0 || ready.Modules["off"] != 0 || strings.Contains(out.String(), "off started") {
+		t.Errorf("ready %+v, %s", ready.Modules, out)
+	}
+	if code, _, stderr := command(t, "stats", "-state", ready.State); code != exitOK {
+		t.Errorf("code %d, %s", code, stderr)
 	}
 }
 

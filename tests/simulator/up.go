@@ -7,8 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -210,7 +212,8 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return errors.Join(runErr, e.Close())
 }
 
-// serve runs the modules and the live view until ctx ends, or a module cannot run.
+// serve runs the modules and the live view until ctx ends, or a module cannot be started. One
+// that ends is not the end of the others, or of the hub.
 func serve(ctx context.Context, f *upFlags, e *sim.Edge, programs []*runner.Program, out io.Writer) error {
 	viewing, stopViewing := context.WithCancel(context.Background())
 	var view, modules sync.WaitGroup
@@ -228,6 +231,7 @@ func serve(ctx context.Context, f *upFlags, e *sim.Edge, programs []*runner.Prog
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer modules.Wait()
+	programs = f.running(programs)
 	pids := newPids(programs)
 	for _, p := range programs {
 		if err := f.prepare(e, p); err != nil {
@@ -253,18 +257,37 @@ func serve(ctx context.Context, f *upFlags, e *sim.Edge, programs []*runner.Prog
 	return nil
 }
 
+// running leaves out the programs of modules that the deployment wants stopped.
+func (f *upFlags) running(programs []*runner.Program) []*runner.Program {
+	return slices.DeleteFunc(programs, func(p *runner.Program) bool {
+		m := f.deployed(p.Name)
+		stopped := m != nil && m.Status == "stopped"
+		if stopped {
+			p.Log(p.Name + " is not started: its status in the deployment is stopped")
+		}
+		return stopped
+	})
+}
+
+// deployed is a module of the deployment, or nil.
+func (f *upFlags) deployed(name string) *manifest.Module {
+	if f.sim.Manifest == nil {
+		return nil
+	}
+	for i := range f.sim.Manifest.Modules {
+		if m := &f.sim.Manifest.Modules[i]; m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
 // prepare completes a program from the manifest and the simulator's environment.
 func (f *upFlags) prepare(e *sim.Edge, p *runner.Program) error {
 	p.Env = map[string]string{}
-	if f.sim.Manifest != nil {
-		for _, m := range f.sim.Manifest.Modules {
-			if m.Name == p.Name {
-				p.Policy = m.RestartPolicy
-				for name, value := range m.Env {
-					p.Env[name] = value
-				}
-			}
-		}
+	if m := f.deployed(p.Name); m != nil {
+		p.Policy = m.RestartPolicy
+		maps.Copy(p.Env, m.Env)
 	}
 	for _, entry := range f.env {
 		name, value, ok := strings.Cut(entry, "=")
@@ -277,9 +300,7 @@ func (f *upFlags) prepare(e *sim.Edge, p *runner.Program) error {
 	if err != nil {
 		return err
 	}
-	for name, value := range env {
-		p.Env[name] = value
-	}
+	maps.Copy(p.Env, env)
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (s *Simulator) CloseLeaf(device string) bool {
 	var answer struct {
 		Dropped int `json:"dropped"`
 	}
-	s.Must("POST", "/connections/drop?identity="+url.QueryEscape(device+"/"), nil, &answer)
+	s.Must("POST", "/connections/drop?polite=true&identity="+url.QueryEscape(device+"/"), nil, &answer)
 	return answer.Dropped > 0
 }
 

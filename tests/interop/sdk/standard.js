@@ -25,6 +25,15 @@ async function client([name, transport]) {
     assert.equal((await stored(module_)).output, 'out');
     assert.ok((await module.getTwin()).properties.desired.$version >= 1);
   });
+  await check(`${name}: a method from module to module, on the port of WebSocket`, async () => {
+    const module = await ModuleClient.fromEnvironment(transport);
+    module.on('error', () => {});
+    await module.open();
+    module.onMethod('ping', (request, response) => response.send(201, { got: request.payload }));
+    await state(`edge/${module_}`, (c) => c && c.methods);
+    const { status, payload } = await module.invokeMethod('edge', module_, { methodName: 'ping', payload: [1], responseTimeoutInSeconds: 10 });
+    assert.deepEqual([status, payload], [201, { got: [1] }]);
+  });
 }
 
 async function program() {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/causeway-iot/causeway/tests/simulator/tcp"
 )
 
 // Bounds of one connection. A client that meets them is a broken or hostile one.
@@ -127,13 +129,7 @@ func (c *Conn) pause(d time.Duration) bool {
 }
 
 // Drop cuts the transport without a word, as a failing network does.
-func (c *Conn) Drop() {
-	if t, ok := c.net.(interface{ NetConn() net.Conn }); ok {
-		_ = t.NetConn().Close()
-		return
-	}
-	_ = c.net.Close()
-}
+func (c *Conn) Drop() { tcp.Reset(c.net) }
 
 // shutdown is called when the server ends.
 func (c *Conn) shutdown() {

@@ -35,6 +35,9 @@ var _ edge.Session = (*client)(nil)
 // whoever else is on it. The reason stays here, for the real hub only logs it.
 func (c *client) Close(string) { c.peer.conn.Close(nil) }
 
+// Reset implements edge.Session.
+func (c *client) Reset() { c.peer.conn.Drop() }
+
 // attach makes the terms of a link and enters it.
 func (c *client) attach(k kind, l *amqp.Link) (amqp.Terms, error) {
 	terms := c.terms(k)

@@ -73,6 +73,8 @@ func (a *answering) Close(reason string) {
 	go a.end()
 }
 
+func (a *answering) Reset() { a.Close("reset") }
+
 func (a *answering) Desired(patch json.RawMessage) { a.desired <- string(patch) }
 func (a *answering) Input(d edge.Delivery)         { d.Settle(edge.Accepted) }
 func (a *answering) Method(c edge.MethodCall) {
@@ -220,15 +222,20 @@ func TestSwitchesReachTheHub(t *testing.T) {
 	if h.CloudCut() {
 		t.Fatal("the cloud is still cut")
 	}
-	if _, body := ask(t, api, "POST", "/connections/drop?identity=m", ""); body != `{"dropped":1}` || len(a.closed) != 1 {
-		t.Fatalf("got %s", body)
+	for _, c := range []struct{ query, reason string }{
+		{"?identity=m", "reset"}, {"?identity=m&polite=true", "dropped by request"}, {"?polite=true", "dropped by request"},
+	} {
+		if _, body := ask(t, api, "POST", "/connections/drop"+c.query, ""); body != `{"dropped":1}` || len(a.closed) != 1 {
+			t.Fatalf("%s: got %s", c.query, body)
+		}
+		if got := <-a.closed; got != c.reason {
+			t.Errorf("%s: closed for %q", c.query, got)
+		}
+		a.connect()
 	}
-	a.connect()
-	ask(t, api, "POST", "/connections/drop?polite=true", "")
-	if len(a.closed) != 2 {
-		t.Fatal("not closed politely")
+	if _, body := ask(t, api, "POST", "/connections/drop?identity=n", ""); body != `{"dropped":0}` {
+		t.Errorf("got %s", body)
 	}
-	a.connect()
 	if _, body := ask(t, api, "POST", "/connections/drop", ""); body != `{"dropped":3}` || h.Connected(a.id) {
 		t.Fatalf("got %s, and the hub still holds what was cut: %v", body, h.Connected(a.id))
 	}

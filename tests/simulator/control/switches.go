@@ -122,9 +122,9 @@ func flag(r *http.Request, name string, otherwise bool) (bool, error) {
 // has sent is held up by a fault.
 const maxDrop = 10 * time.Second
 
-// dropConnections cuts all TCP connections, or closes the connection of one identity.
-// polite closes them all as the real hub does, with a close and no error. The answer comes
-// when the hub has noticed, so that a method called next goes to no connection that is dead.
+// dropConnections resets all TCP connections, or that of one identity, which all on it share.
+// polite closes them as the real hub does, with a close and no error. The answer comes when
+// the hub has noticed, so that a method called next goes to no connection that is dead.
 func (a *API) dropConnections(r *http.Request) (any, error) {
 	id, err := a.identity(r.URL.Query().Get("identity"))
 	if err != nil {
@@ -135,23 +135,27 @@ func (a *API) dropConnections(r *http.Request) (any, error) {
 		return nil, err
 	}
 	gone := a.hub.Departure(id)
-	dropped := 0
-	switch {
-	case id != nil:
-		if a.hub.DropConnection(*id, "dropped by request") {
-			dropped = 1
-		}
-	case polite:
-		dropped = a.hub.DropConnections("dropped by request")
-	default:
-		dropped = a.power.DropAll()
-	}
+	dropped := a.drop(id, polite)
 	ctx, cancel := context.WithTimeout(r.Context(), maxDrop)
 	defer cancel()
 	if err := gone(ctx); err != nil {
 		return nil, err
 	}
 	return map[string]int{"dropped": dropped}, nil
+}
+
+// drop returns how many connections there were; politely they are counted by identity.
+func (a *API) drop(id *edge.Identity, polite bool) int {
+	const reason = "dropped by request"
+	switch {
+	case id == nil && polite:
+		return a.hub.DropConnections(reason)
+	case id == nil:
+		return a.power.DropAll()
+	case polite && a.hub.DropConnection(*id, reason), !polite && a.hub.ResetConnection(*id):
+		return 1
+	}
+	return 0
 }
 
 func (a *API) expireTokens(r *http.Request) (any, error) {

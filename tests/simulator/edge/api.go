@@ -88,6 +88,8 @@ type Session interface {
 	Input(Delivery)
 	// Close ends the session: taken over, token expired, removed, fault injected.
 	Close(reason string)
+	// Reset cuts the transport without a word, with every session that is on it.
+	Reset()
 }
 
 // Refusal is why Publish refused; heads map it to their own errors.

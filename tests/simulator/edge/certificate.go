@@ -11,12 +11,20 @@ import (
 // AuthenticateCertificate judges a client certificate in place of a token: leaf first, as
 // TLS presents it. It must lead to one of Options.ClientCAs and be that of the identity: a
 // device's by its common name, a module's by the azureiot URI that the workload API writes.
-// Errors wrap ErrUnauthorized.
+// The identity must be in the device's scope and enabled, as with a token. Errors wrap
+// ErrUnauthorized.
 func (h *Hub) AuthenticateCertificate(id Identity, chain []*x509.Certificate) error {
+	return h.counted(id, h.authenticateCertificate(id, chain, true))
+}
+
+func (h *Hub) authenticateCertificate(id Identity, chain []*x509.Certificate, scoped bool) error {
 	if err := h.judgeCertificate(id, chain); err != nil {
 		return fmt.Errorf("%w: certificate for %s: %w", ErrUnauthorized, id, err)
 	}
-	return nil
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, err := h.enabled(id, scoped)
+	return err
 }
 
 func (h *Hub) judgeCertificate(id Identity, chain []*x509.Certificate) error {
@@ -40,7 +48,7 @@ func (h *Hub) judgeCertificate(id Identity, chain []*x509.Certificate) error {
 	if !h.names(id, chain[0]) {
 		return fmt.Errorf("it is that of %q", chain[0].Subject.CommonName)
 	}
-	return h.knows(id)
+	return nil
 }
 
 // names tells whether the certificate is the identity's own.

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net/url"
 	"strings"
@@ -75,11 +76,12 @@ func (c *Cloud) parse(text string) (*token, error) {
 
 // Authenticate implements Head. Errors wrap ErrUnauthorized.
 func (c *Cloud) Authenticate(id Identity, text string) error {
-	err := c.authenticate(id, text)
-	if err != nil {
-		c.tallyOf(id).refused.Add(1)
-	}
-	return err
+	return c.counted(id, c.authenticate(id, text))
+}
+
+// AuthenticateCertificate is that of the Hub without its scope.
+func (c *Cloud) AuthenticateCertificate(id Identity, chain []*x509.Certificate) error {
+	return c.counted(id, c.authenticateCertificate(id, chain, false))
 }
 
 func (c *Cloud) authenticate(id Identity, text string) error {

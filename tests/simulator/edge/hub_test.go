@@ -66,6 +66,8 @@ func (c *client) Close(reason string) {
 	c.closed = append(c.closed, reason)
 }
 
+func (c *client) Reset() { c.Close("reset") }
+
 func (c *client) reasons() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -236,7 +236,7 @@ func (h *Hub) offer(c *client, s Session, item *queued, sequence uint64, count i
 		gone, changed := c.session != s, c.changed
 		h.mu.Unlock()
 		if gone {
-			return Lost
+			return lastWord(settled)
 		}
 		select {
 		case o := <-settled:
@@ -254,6 +254,19 @@ func (h *Hub) offer(c *client, s Session, item *queued, sequence uint64, count i
 			return Lost
 		}
 	}
+}
+
+// lastWord is what a session that has gone had said before. Modified leads to redelivery,
+// for which nobody waits now.
+func lastWord(settled <-chan Outcome) Outcome {
+	select {
+	case o := <-settled:
+		if o != Modified {
+			return o
+		}
+	default:
+	}
+	return Lost
 }
 
 // pause keeps a receiver that loses every message from making a busy loop.

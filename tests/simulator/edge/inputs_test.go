@@ -92,6 +92,42 @@ func TestOutcomesDecideAboutRedelivery(t *testing.T) {
 	}
 }
 
+// parting is a client that leaves with the outcome.
+type parting struct {
+	*client
+	outcome edge.Outcome
+	leave   func()
+}
+
+func (p *parting) Input(d edge.Delivery) {
+	d.Settle(p.outcome)
+	p.leave()
+}
+
+func TestAnOutcomeCountsWhenTheSessionEndsAtOnceAfter(t *testing.T) {
+	t.Parallel()
+	for outcome, want := range map[edge.Outcome]string{
+		edge.Accepted: "2", edge.Rejected: "2", edge.Released: "2", edge.Modified: "1", edge.Lost: "1",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHub(t, edge.Options{})
+			setRoutes(t, h, toInput)
+			p := &parting{client: newClient(), outcome: outcome}
+			p.leave = h.Connect(module("n"), p)
+			h.Subscribe(module("n"), edge.TopicInputs)
+			publish(t, h, module("m"), body("1"), body("2"))
+			synctest.Wait()
+			next := newClient()
+			h.Connect(module("n"), next)
+			h.Subscribe(module("n"), edge.TopicInputs)
+			d := <-next.inputs
+			if d.Settle(edge.Accepted); string(d.Message.Body) != want {
+				t.Errorf("after outcome %d came %s, want %s", outcome, d.Message.Body, want)
+			}
+		})
+	}
+}
+
 func TestInputsWaitForASubscriberAndSurviveItsLoss(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -141,21 +141,35 @@ func (h *Hub) Subscribed(id Identity, t Topic) bool {
 }
 
 func (h *Hub) closeSession(id Identity, reason string) bool {
+	s := h.session(id)
+	if s != nil {
+		s.Close(reason)
+	}
+	return s != nil
+}
+
+// session returns an identity's session, or nil.
+func (h *Hub) session(id Identity) Session {
 	h.mu.Lock()
-	var s Session
+	defer h.mu.Unlock()
 	if c, ok := h.clients[id]; ok {
-		s = c.session
+		return c.session
 	}
-	h.mu.Unlock()
-	if s == nil {
-		return false
-	}
-	s.Close(reason)
-	return true
+	return nil
 }
 
 // DropConnection closes the session of one identity and says whether there was one.
 func (h *Hub) DropConnection(id Identity, reason string) bool { return h.closeSession(id, reason) }
+
+// ResetConnection cuts the transport of one identity without a word, whoever else is on it,
+// and says whether there was one.
+func (h *Hub) ResetConnection(id Identity) bool {
+	s := h.session(id)
+	if s != nil {
+		s.Reset()
+	}
+	return s != nil
+}
 
 // DropConnections closes every session and returns how many there were.
 func (h *Hub) DropConnections(reason string) int {

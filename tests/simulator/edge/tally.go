@@ -19,7 +19,7 @@ type tally struct {
 // IdentityStats are one identity's totals since the hub started.
 type IdentityStats struct {
 	// Attaches counts the links that it asked for, or over MQTT its logins; Refused those
-	// that were not opened, and tokens that did not hold.
+	// that were not opened, and tokens and certificates that did not hold.
 	Attaches uint64 `json:"attaches"`
 	Refused  uint64 `json:"refused"`
 	// Connections counts how often it became present on a connection.

@@ -151,7 +151,11 @@ func (t *token) speaksFor(id Identity) bool {
 // that identity, or when it is signed with the key of the identity's own device. Errors
 // wrap ErrUnauthorized.
 func (h *Hub) Authenticate(id Identity, text string) error {
-	err := h.authenticate(id, text)
+	return h.counted(id, h.authenticate(id, text))
+}
+
+// counted counts a refusal, if it is one, and returns it.
+func (h *Hub) counted(id Identity, err error) error {
 	if err != nil {
 		h.tallyOf(id).refused.Add(1)
 	}

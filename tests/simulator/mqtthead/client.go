@@ -12,6 +12,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
+	"github.com/causeway-iot/causeway/tests/simulator/tcp"
 )
 
 const (
@@ -64,6 +65,7 @@ var (
 	errSlow    = errors.New("the client does not read")
 	errDropped = errors.New("dropped by an injected fault")
 	errRefused = errors.New("refused by an injected fault")
+	errReset   = errors.New("reset by request")
 )
 
 // serve is the life of a connection.
@@ -249,3 +251,9 @@ func (c *client) reauthenticate(ctx context.Context) {
 
 // Close implements edge.Session.
 func (c *client) Close(reason string) { c.end(errors.New(reason)) }
+
+// Reset implements edge.Session.
+func (c *client) Reset() {
+	tcp.Reset(c.net)
+	c.end(errReset)
+}

@@ -94,7 +94,7 @@ func TestDesiredPatchesCarryTheirVersion(t *testing.T) {
 	h := newHub(t, edge.Options{})
 	addr, _ := serve(t, h, Options{})
 	p := enter(t, addr, h, gateway, true)
-	p.subscribe(0, "$iothub/twin/PATCH/properties/desired/#")
+	p.listen(0, "$iothub/twin/PATCH/properties/desired/#")
 	patch := func(n int) {
 		if _, err := h.PatchTwin(t.Context(), gateway, edge.TwinPatch{Desired: map[string]any{"n": json.Number(fmt.Sprint(n))}}); err != nil {
 			t.Fatal(err)
@@ -120,7 +120,7 @@ func TestMethodsAreAnsweredByTheirRequestID(t *testing.T) {
 	h := newHub(t, edge.Options{})
 	addr, _ := serve(t, h, Options{})
 	p := enter(t, addr, h, gateway, true)
-	p.subscribe(0, "$iothub/methods/POST/#")
+	p.listen(0, "$iothub/methods/POST/#")
 	type answered struct {
 		result edge.MethodResult
 		err    error
@@ -147,7 +147,7 @@ func TestAtMostSixteenAreUnacknowledged(t *testing.T) {
 	h := newHub(t, edge.Options{})
 	addr, _ := serve(t, h, Options{})
 	p := enter(t, addr, h, gateway, true)
-	p.subscribe(1, "$iothub/twin/PATCH/properties/desired/#")
+	p.listen(1, "$iothub/twin/PATCH/properties/desired/#")
 	for n := range maxInFlight + 3 {
 		if _, err := h.PatchTwin(t.Context(), gateway, edge.TwinPatch{Desired: map[string]any{"n": json.Number(fmt.Sprint(n))}}); err != nil {
 			t.Fatal(err)

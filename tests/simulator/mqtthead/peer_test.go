@@ -160,6 +160,18 @@ func (p *peer) subscribe(qos byte, filters ...string) []byte {
 	return p.next(packets.Suback).ReasonCodes
 }
 
+// listen subscribes and waits until the hub knows, which is after SUBACK: packets are handled
+// one after the other.
+func (p *peer) listen(qos byte, filter string) {
+	p.t.Helper()
+	p.subscribe(qos, filter)
+	p.write(packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Unsubscribe}, PacketID: 8,
+		Filters: packets.Subscriptions{{Filter: "what/ever"}},
+	})
+	p.next(packets.Unsuback)
+}
+
 func (p *peer) read() (packets.Packet, error) {
 	pk := packets.Packet{ProtocolVersion: 4}
 	first, err := p.in.ReadByte()

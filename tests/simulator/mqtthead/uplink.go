@@ -143,22 +143,27 @@ func (c *client) publishWill(ctx context.Context) {
 
 func (c *client) twinGet(ctx context.Context, p published) {
 	twin, err := c.server.head.Twin(ctx, c.id)
-	status := 200
 	if err != nil {
-		status, twin = 500, nil
+		twin = nil
 	}
-	c.result(p.rid, status, twin)
+	c.result(p.rid, twinStatus(err, 200), twin)
 }
 
 func (c *client) twinPatch(ctx context.Context, p published, patch json.RawMessage) {
-	status := 204
-	switch err := c.server.head.PatchReported(ctx, c.id, patch); {
+	c.result(p.rid, twinStatus(c.server.head.PatchReported(ctx, c.id, patch), 204), nil)
+}
+
+// twinStatus is what a twin request is answered with.
+func twinStatus(err error, good int) int {
+	switch {
+	case err == nil:
+		return good
 	case errors.Is(err, edge.ErrInvalidTwin):
-		status = 400
-	case err != nil:
-		status = 500
+		return 400
+	case errors.Is(err, edge.ErrThrottled):
+		return 429
 	}
-	c.result(p.rid, status, nil)
+	return 500
 }
 
 // result answers a twin request, if the client has asked for answers.

@@ -146,6 +146,25 @@ func TestTwinRequestsAreAnswered(t *testing.T) {
 	p.over()
 }
 
+func TestTwinRequestsBeyondTheRateAreThrottled(t *testing.T) {
+	t.Parallel()
+	clock := time.Now()
+	h := newHub(t, edge.Options{Admission: edge.Admission{Twins: 1, Refuse: true}, Now: func() time.Time { return clock }})
+	addr, _ := serve(t, h, Options{})
+	p := enter(t, addr, h, gateway, true)
+	p.subscribe(0, "$iothub/twin/res/#")
+	for _, c := range []struct{ topic, want string }{
+		{"$iothub/twin/GET/?$rid=1", "$iothub/twin/res/200/?$rid=1"},
+		{"$iothub/twin/GET/?$rid=2", "$iothub/twin/res/429/?$rid=2"},
+		{"$iothub/twin/PATCH/properties/reported/?$rid=3", "$iothub/twin/res/429/?$rid=3"},
+	} {
+		p.publish(c.topic, "{}", 0, 0)
+		if got := p.next(packets.Publish); got.TopicName != c.want || strings.Contains(c.want, "429") && len(got.Payload) > 0 {
+			t.Errorf("%s: %s %s", c.topic, got.TopicName, got.Payload)
+		}
+	}
+}
+
 func TestTheWillIsStoredWhenAConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	h := newHub(t, edge.Options{})

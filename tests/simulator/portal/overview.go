@@ -29,6 +29,8 @@ type identity struct {
 	Device    string `json:"device"`
 	Module    string `json:"module,omitempty"`
 	Connected bool   `json:"connected"`
+	// Disabled ones are barred from connecting.
+	Disabled bool `json:"disabled,omitempty"`
 	// LastSeen is absent when the identity was not seen since the simulator started.
 	LastSeen *time.Time `json:"lastSeen,omitempty"`
 }
@@ -53,6 +55,9 @@ func (p *Portal) overview(w http.ResponseWriter, _ *http.Request) {
 	o.Stats.Clients = o.Stats.Clients[:min(len(o.Stats.Clients), maxListed)]
 	for _, k := range known[:min(len(known), maxListed)] {
 		entry := identity{Device: k.Device, Module: k.Module, Connected: p.hub.Connected(k.Identity)}
+		if e, err := p.hub.Entry(k.Identity); err == nil { // it may be gone by now
+			entry.Disabled = e.Disabled
+		}
 		if at := p.hub.LastSeen(k.Identity); !at.IsZero() {
 			at = at.UTC()
 			entry.LastSeen = &at

@@ -66,6 +66,9 @@ func TestTheOverview(t *testing.T) {
 	t.Parallel()
 	h, url := serve(t, portal.Options{})
 	publish(t, h, module("m"), edge.Message{Output: "o", Body: []byte("x")})
+	if err := h.SetDisabled(module("m"), true); err != nil {
+		t.Fatal(err)
+	}
 	var o struct {
 		IoTHub     string `json:"iothub"`
 		Listening  bool   `json:"listening"`
@@ -73,6 +76,7 @@ func TestTheOverview(t *testing.T) {
 		Identities []struct {
 			Device, Module string
 			Connected      bool
+			Disabled       bool
 			LastSeen       string `json:"lastSeen"`
 		} `json:"identities"`
 		Routes []struct {
@@ -90,7 +94,8 @@ func TestTheOverview(t *testing.T) {
 	if !o.Listening || o.IoTHub != edge.DefaultIoTHub || o.Stats.Upstream != 1 || o.Routes[0].Taken != 1 || len(o.Identities) != 4 {
 		t.Fatalf("got %s", body)
 	}
-	if m := o.Identities[1]; m.Module != "m" || m.LastSeen == "" || m.Connected || o.Identities[2].LastSeen != "" {
+	if m := o.Identities[1]; m.Module != "m" || m.LastSeen == "" || m.Connected || o.Identities[2].LastSeen != "" ||
+		!m.Disabled || o.Identities[2].Disabled {
 		t.Errorf("got %s", body)
 	}
 	if key, _ := h.Known(module("m")); strings.Contains(body, key.Key) {

@@ -56,33 +56,32 @@ type Program struct {
 // Pid is the running process, or 0.
 func (p *Program) Pid() int { return int(p.pid.Load()) }
 
-// Run runs the program until ctx ends or its policy lets it end. started is called at each
-// start. An error is a program that cannot be started, or ended badly for good.
+// Run runs the program until ctx ends or its policy lets it end, which only the log tells.
+// started is called at each start. An error is a program that could not be started even once.
 func (p *Program) Run(ctx context.Context, started func(pid int)) error {
 	if len(p.Command) == 0 {
 		return fmt.Errorf("run %s: the command is empty", p.Name)
 	}
-	first := p.Pause
-	if first <= 0 {
-		first = firstPause
+	shortest := p.Pause
+	if shortest <= 0 {
+		shortest = firstPause
 	}
-	pause := first
-	for {
+	pause := shortest
+	for first := true; ; first = false {
 		begun := time.Now()
 		err := p.once(ctx, started)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // the end was asked for, whatever status it came with
 		}
-		p.log("%s ended: %v", p.Name, ended(err))
-		var exit *exec.ExitError
-		switch {
-		case err != nil && !errors.As(err, &exit):
+		if first && errors.Is(err, errStart) {
 			return fmt.Errorf("run %s: %w", p.Name, err)
-		case p.Policy == Never, p.Policy == OnFailure && err == nil:
-			return err
+		}
+		p.log("%s ended: %v", p.Name, ended(err))
+		if p.Policy == Never || p.Policy == OnFailure && err == nil {
+			return nil
 		}
 		if time.Since(begun) > steady {
-			pause = first
+			pause = shortest
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -94,6 +93,9 @@ func (p *Program) Run(ctx context.Context, started func(pid int)) error {
 		pause = min(2*pause, lastPause)
 	}
 }
+
+// errStart is a program that is not there, or cannot be executed.
+var errStart = errors.New("start")
 
 func ended(err error) string {
 	if err == nil {
@@ -114,7 +116,7 @@ func (p *Program) once(ctx context.Context, started func(int)) error {
 		cmd.WaitDelay = 10 * time.Second
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start: %w", err)
+		return fmt.Errorf("%w: %w", errStart, err)
 	}
 	p.pid.Store(int64(cmd.Process.Pid))
 	defer p.pid.Store(0)

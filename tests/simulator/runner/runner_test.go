@@ -3,6 +3,9 @@ package runner_test
 import (
 	"bytes"
 	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -47,13 +50,13 @@ func TestAProgramGetsItsEnvironmentAndEndsOnSIGTERM(t *testing.T) {
 		Command: []string{"sh", "-c", `trap 'echo stopped; exit 0' TERM; echo "$A|$IOTEDGE_DEVICEID"; while :; do sleep 0.05; done`},
 		Env:     map[string]string{"A": "b c"}, Grace: 5 * time.Second, Stdout: out,
 	}
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx, nil) }()
+	done, started := make(chan error, 1), make(chan int, 1)
+	go func() { done <- p.Run(ctx, func(pid int) { started <- pid }) }()
 	if got := <-out.lines; got != "b c|" {
 		t.Errorf("environment %q", got)
 	}
-	if p.Pid() == 0 {
-		t.Error("no pid")
+	if pid := <-started; pid == 0 || p.Pid() != pid {
+		t.Errorf("started as %d, runs as %d", pid, p.Pid())
 	}
 	cancel()
 	if got := <-out.lines; got != "stopped" {
@@ -106,8 +109,8 @@ func TestPoliciesDecideAboutRestarts(t *testing.T) {
 			if c.restarts && (starts != 3 || err != nil) {
 				t.Errorf("%d starts, %v", starts, err)
 			}
-			if !c.restarts && starts != 1 {
-				t.Errorf("%d starts", starts)
+			if !c.restarts && (starts != 1 || err != nil) {
+				t.Errorf("%d starts, %v", starts, err)
 			}
 		})
 	}
@@ -118,6 +121,40 @@ func TestAProgramThatIsNotThereIsAnError(t *testing.T) {
 	p := &runner.Program{Name: "m", Command: []string{"/nonexistent/program"}}
 	if err := p.Run(t.Context(), nil); err == nil {
 		t.Fatal("no error")
+	}
+}
+
+func TestAProgramThatIsNotThereForAWhileIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "program")
+	place := func() {
+		if err := os.Symlink(program, path); err != nil {
+			t.Error(err)
+		}
+	}
+	place()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	starts, missed := 0, 0
+	p := &runner.Program{Name: "m", Command: []string{path}, Pause: time.Millisecond, Log: func(line string) {
+		if strings.Contains(line, "ended: start") {
+			missed++
+			place()
+		}
+	}}
+	err = p.Run(ctx, func(int) {
+		if starts++; starts == 2 {
+			cancel()
+		} else if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || missed != 1 {
+		t.Errorf("after %d starts and %d misses: %v", starts, missed, err)
 	}
 }
 

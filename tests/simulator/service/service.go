@@ -70,10 +70,30 @@ func (a *API) Guarded() http.Handler {
 				fail(w, err)
 				return
 			}
-		} else if !strings.HasPrefix(r.URL.Path, "/twins/") || !strings.HasSuffix(r.URL.Path, "/methods") {
+		} else if !aboutMethods(r) {
 			fail(w, fmt.Errorf("%w: modules may call methods only", edge.ErrUnauthorized))
 			return
 		}
 		a.ServeHTTP(w, r)
 	})
+}
+
+// Between returns what an edge hub serves itself, beside its WebSocket door: calls from
+// module to module. Errors have the edge hub's form.
+func (a *API) Between() http.Handler {
+	guarded := a.Guarded()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodPost || !aboutMethods(r):
+			reply(w, http.StatusNotFound, message("a WebSocket, or a direct method from module to module, is wanted"))
+		case r.Header.Get(callerHeader) == "":
+			reply(w, http.StatusBadRequest, message("the header x-ms-edge-moduleId is missing"))
+		default:
+			guarded.ServeHTTP(w, r)
+		}
+	})
+}
+
+func aboutMethods(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/twins/") && strings.HasSuffix(r.URL.Path, "/methods")
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/causeway-iot/causeway/tests/simulator/tcp"
 )
 
 // trackedListener remembers its connections, so that they can be cut without a word.
@@ -35,6 +37,9 @@ func (l *trackedListener) Accept() (net.Conn, error) {
 	return tracked, nil
 }
 
+// NetConn is the connection below.
+func (c *trackedConn) NetConn() net.Conn { return c.Conn }
+
 func (c *trackedConn) Close() error {
 	c.owner.mu.Lock()
 	delete(c.owner.conns, c)
@@ -51,9 +56,7 @@ func (l *trackedListener) cut() int {
 	}
 	l.mu.Unlock()
 	for _, c := range conns {
-		if t, ok := c.Conn.(*net.TCPConn); ok {
-			_ = t.SetLinger(0) // a reset, as from a host that has gone
-		}
+		tcp.Reset(c)
 		_ = c.Close()
 	}
 	return len(conns)

@@ -15,6 +15,7 @@ import (
 	"github.com/causeway-iot/causeway/tests/simulator/amqphead"
 	"github.com/causeway-iot/causeway/tests/simulator/edge"
 	"github.com/causeway-iot/causeway/tests/simulator/mqtthead"
+	"github.com/causeway-iot/causeway/tests/simulator/service"
 	"github.com/causeway-iot/causeway/tests/simulator/wshead"
 )
 
@@ -91,9 +92,10 @@ func (e *Edge) raise(listeners [doors]net.Listener) {
 	h.web = &http.Server{
 		Handler: wshead.Door{Heads: map[string]wshead.Serve{
 			wshead.AMQP: h.amqp.ServeConn, wshead.MQTT: h.mqtt.ServeConn,
-		}},
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // clients that do not trust us tell their own side
+		}, Otherwise: service.New(e.hub).Between()},
+		// These are for calls of methods, and end when a WebSocket begins.
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: methodRead, WriteTimeout: methodWrite,
+		ErrorLog: log.New(io.Discard, "", 0), // clients that do not trust us tell their own side
 	}
 	for i, l := range listeners {
 		h.listeners[i] = &trackedListener{Listener: l, conns: map[*trackedConn]struct{}{}}

@@ -130,7 +130,7 @@ func TestWhatEndsADeviceEndsItsConnection(t *testing.T) {
 		},
 		"its connection is closed": func(t *testing.T, s *shard, _ *amqp.Sender) {
 			t.Helper()
-			if status, text := request(t, s.edge, "POST", "/connections/drop?identity=meter-1/", ""); status != 200 {
+			if status, text := request(t, s.edge, "POST", "/connections/drop?identity=meter-1/&polite=true", ""); status != 200 {
 				t.Errorf("%d %s", status, text)
 			}
 		},

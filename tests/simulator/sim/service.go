@@ -19,6 +19,13 @@ type serviceAddresses struct {
 	direct      [doors]string // of IoT Hub itself
 }
 
+// methodRead and methodWrite bound a request on a port that takes method calls: one lasts up
+// to 300 s of connecting and 300 s of answering.
+const (
+	methodRead  = 30 * time.Second
+	methodWrite = 11 * time.Minute
+)
+
 // serviceNames are the hosts that the service side is reached by, beside localhost.
 func (e *Edge) serviceNames() []string {
 	var names []string
@@ -41,10 +48,9 @@ func (e *Edge) openService(ctx context.Context) error {
 		return err
 	}
 	e.service.https = l.Addr().String()
-	// A method call lasts up to 300 s of connecting and 300 s of answering.
 	e.serveHTTP(tls.NewListener(l, e.tls), &http.Server{
 		Handler: service.New(e.hub).Guarded(), ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout: 30 * time.Second, WriteTimeout: 11 * time.Minute,
+		ReadTimeout: methodRead, WriteTimeout: methodWrite,
 	})
 	if l, err = e.listen(ctx, "service-amqp", e.opts.ServiceAMQP); err != nil {
 		return err

@@ -130,13 +130,21 @@ function showDevices() {
     const kind = own ? ' edge device' : id.module ? '' : ' leaf device';
     return el('tr', [
       el('th', [shown(id), kind && el('span.muted', kind)], { scope: 'row' }),
-      el('td', [own ? el('span.muted', 'this one') : el(`span.dot.${id.connected ? 'good' : 'muted'}`, id.connected ? 'connected' : 'disconnected')]),
+      el('td', [own ? el('span.muted', 'this one') : el(`span.dot.${id.connected ? 'good' : 'muted'}`, id.connected ? 'connected' : id.disabled ? 'disabled' : 'disconnected')]),
       el('td.figures', own ? '–' : ago(id.lastSeen), { 'data-label': 'Last seen' }),
       el('td', topics || '–', { 'data-label': 'Listens to' }),
       el('td.num', number(c.waiting ?? 0), { 'data-label': 'Waiting' }),
-      el('td.go', [go('messages', 'messages', 'f-identity'), go('twin', 'twin', 't-identity'), go('methods', 'methods', 'm-identity')]),
+      el('td.go', [go('messages', 'messages', 'f-identity'), go('twin', 'twin', 't-identity'), go('methods', 'methods', 'm-identity'), kind && !own ? bar(id) : null]),
     ]);
   }));
+}
+
+// bar keeps a device from connecting, or lets it in again.
+function bar(id) {
+  const [text, done] = id.disabled ? ['enable', 'may connect again'] : ['disable', 'may not connect any more'];
+  const body = JSON.stringify({ device: id.device, disabled: !id.disabled });
+  const b = button(text, () => act('POST', '/identities', body, `${shown(id)} ${done}`), 'button.link');
+  return Object.assign(b, { title: `${text} ${shown(id)}` });
 }
 
 // keepFocus replaces rows and leaves the keyboard where it was.
@@ -549,7 +557,6 @@ const suggestions = [
   { module: /^causeway/i, methods: { ping: {}, getStatus: {}, listDevices: { limit: 100 }, getDevice: { deviceId: '' },
     sendCommand: { deviceId: '', command: '', timeoutSeconds: 20 }, sendRaw: { deviceId: '', text: '', awaitReplySeconds: 0 },
     disconnectDevice: { deviceId: '' }, listDeadLetters: { limit: 20 }, replayDeadLetters: { all: true }, setLogLevel: { level: 'debug' } } },
-  { module: /^\$edgeAgent$/, methods: { ping: {}, RestartModule: { schemaVersion: '1.0', id: '' } } },
 ];
 const maxCalls = 50;
 let offered = {};
