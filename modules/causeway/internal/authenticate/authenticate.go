@@ -73,6 +73,9 @@ type Verdict struct {
 	Reason string
 	// Expires is when an admission ends: the session is to be closed then. Zero is never.
 	Expires time.Time
+	// Proven says of an admission that the device has shown what only it should have. An
+	// id or an address is nothing of the kind.
+	Proven bool
 	// Unavailable says of a refusal that it is not about the device: an authenticator
 	// could not answer, or was busy. It must not be counted as a failure of the device.
 	Unavailable bool

@@ -37,6 +37,7 @@ type watched[K comparable] struct {
 	count   int
 	strikes int           // cool-downs so far
 	until   time.Time     // of the one that runs, else zero
+	tried   time.Time     // the last trial while it runs, or its begin
 	idle    *list.Element // nil while cooling down
 	index   int           // in the heap
 }
@@ -51,6 +52,17 @@ func (w *watch[K]) check(key K, now time.Time) time.Time {
 		return e.until
 	}
 	return time.Time{}
+}
+
+// trial tells whether a key that is cooling down may try once all the same: after as long
+// as a first cool-down takes, and then as often. Its failure does not count.
+func (w *watch[K]) trial(key K, now time.Time) bool {
+	e := w.entries[key]
+	if e == nil || now.Sub(e.tried) < w.rule.First {
+		return false
+	}
+	e.tried = now
+	return true
 }
 
 // failed counts a failure, and returns until when the key is cooling down then. While it
@@ -78,7 +90,7 @@ func (w *watch[K]) failed(key K, now time.Time) time.Time {
 	if e.count++; e.count < w.rule.Failures {
 		return time.Time{}
 	}
-	e.until = now.Add(w.rule.length(e.strikes))
+	e.until, e.tried = now.Add(w.rule.length(e.strikes)), now
 	e.last = e.until // the memory begins with its end
 	e.strikes++
 	e.count = 0

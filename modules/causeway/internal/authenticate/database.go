@@ -264,7 +264,7 @@ func (d *Database) Authenticate(ctx context.Context, r Request) (Verdict, error)
 		return deny(reason)
 	}
 	if stored.Hash == "" {
-		return allow("by id", device.Expires)
+		return Verdict{Decision: Allow, Reason: "by id", Expires: device.Expires}, nil
 	}
 	if r.Secret == "" {
 		return deny("no password")

@@ -21,7 +21,7 @@
 // ends the chain with a refusal. Going on would let in whom it would have refused. Such
 // a verdict is Unavailable: nothing that the device did.
 //
-// Hashing and requests run in [Workers], which bound them, and [Passwords] remembers what
+// Hashing, signatures and requests run in [Workers], which bound them, and [Passwords] remembers what
 // was compared, so that a fleet that comes back at once does not wait for its hashes. A
 // database of 10,000 devices at 30 ms each would otherwise take two cores for minutes.
 //

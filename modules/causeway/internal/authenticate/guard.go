@@ -122,7 +122,10 @@ func line(remote netip.Addr) netip.Addr {
 }
 
 // Check tells whether a device may try now. If not, the reason is for operators, and
-// until when it holds, zero for ever. Asking changes nothing.
+// until when it holds, zero for ever. A device that has succeeded at the address lately
+// may try once in a while although it cools down there: the failures may be those of
+// somebody behind the same address, and would keep it out for an hour. Asking changes
+// nothing else.
 func (g *Guard) Check(remote netip.Addr, device string) (ok bool, reason string, until time.Time) {
 	now := g.with.Now()
 	device = bounded(device)
@@ -136,6 +139,9 @@ func (g *Guard) Check(remote netip.Addr, device string) (ok bool, reason string,
 		}
 	}
 	if until := g.pairs.check(p, now); !until.IsZero() {
+		if g.good.Contains(p) && g.pairs.trial(p, now) {
+			return true, "", time.Time{}
+		}
 		return false, "too many failures of this device at this address", until
 	}
 	if g.good.Contains(p) {

@@ -134,6 +134,30 @@ func TestADeviceThatManyGuessAtStaysInWhereItSucceeded(t *testing.T) {
 	enters(t, g, "198.51.100.7", "victim", false)
 }
 
+func TestADeviceThatIsKnownAtAnAddressMayTryNowAndThenWhileItsNeighbourGuesses(t *testing.T) {
+	g, clock := guarded(GuardOptions{})
+	g.Succeeded(addr("192.0.2.1"), "victim")
+	for range 7 { // the neighbour never tires
+		clock.move(fail(g, 5, "192.0.2.1", "victim").Sub(clock.at))
+	}
+	fail(g, 5, "192.0.2.1", "victim") // an hour
+	enters(t, g, "192.0.2.1", "victim", false)
+	clock.move(30*time.Second - 1)
+	enters(t, g, "192.0.2.1", "victim", false)
+	clock.move(1)
+	enters(t, g, "192.0.2.1", "victim", true)
+	enters(t, g, "192.0.2.1", "victim", false) // one, for whoever is first
+	g.Failed(addr("192.0.2.1"), "victim")      // a guess, which changes nothing
+	clock.move(30 * time.Second)
+	enters(t, g, "192.0.2.1", "victim", true)
+	g.Succeeded(addr("192.0.2.1"), "victim")
+	enters(t, g, "192.0.2.1", "victim", true)
+	// Who is not known there waits to the end.
+	fail(g, 10, "192.0.2.1", "stranger")
+	clock.move(30*time.Second - 1)
+	enters(t, g, "192.0.2.1", "stranger", false)
+}
+
 func TestForgedDatagramsKeepNobodyOut(t *testing.T) {
 	g, _ := guarded(GuardOptions{})
 	for range 100_000 { // whatever source and id they name
@@ -380,7 +404,7 @@ func TestAGuardSaysWhatTheWholeHistorySays(t *testing.T) {
 		g, clock := guarded(GuardOptions{Pair: rule, Address: wide, Device: wide})
 		addresses, devices := []string{"192.0.2.1", "192.0.2.2"}, []string{"a", "b", "c"}
 		pairs, byAddress, byDevice := map[pair][]time.Time{}, map[netip.Addr][]time.Time{}, map[string][]time.Time{}
-		good := map[pair]bool{}
+		good, tried := map[pair]bool{}, map[pair]time.Time{}
 		for range rapid.IntRange(1, 120).Draw(t, "steps") {
 			p := pair{addr(rapid.SampledFrom(addresses).Draw(t, "address")), rapid.SampledFrom(devices).Draw(t, "device")}
 			until := replayed(rule, pairs[p])
@@ -388,6 +412,9 @@ func TestAGuardSaysWhatTheWholeHistorySays(t *testing.T) {
 				until = later(until, later(replayed(wide, byAddress[p.address]), replayed(wide, byDevice[p.device])))
 			}
 			want := !clock.at.Before(until)
+			if good[p] && !want && clock.at.Sub(tried[p]) >= rule.First {
+				want, tried[p] = true, clock.at
+			}
 			if ok, _, _ := g.Check(p.address, p.device); ok != want {
 				t.Fatalf("%v at %s: %t, want %t", p, clock.at, ok, want)
 			}
@@ -400,7 +427,11 @@ func TestAGuardSaysWhatTheWholeHistorySays(t *testing.T) {
 				clock.move(time.Duration(rapid.IntRange(0, 400).Draw(t, "seconds")) * time.Second)
 			default: // also those that were let try before the cool-down began
 				g.Failed(p.address, p.device)
+				cooling := clock.at.Before(replayed(rule, pairs[p]))
 				pairs[p] = append(pairs[p], clock.at)
+				if !cooling && clock.at.Before(replayed(rule, pairs[p])) {
+					tried[p] = clock.at
+				}
 				byAddress[p.address] = append(byAddress[p.address], clock.at)
 				byDevice[p.device] = append(byDevice[p.device], clock.at)
 			}

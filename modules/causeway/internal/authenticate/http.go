@@ -1,15 +1,14 @@
 package authenticate
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -159,7 +158,7 @@ func (s *service) ask(ctx context.Context, r Request) (Verdict, error) {
 	case len(body) > maxAnswer:
 		return Verdict{}, fmt.Errorf("answer has more than %d bytes", maxAnswer)
 	}
-	return judge(response.StatusCode, response.Header.Get("Content-Type"), body, r.Secret)
+	return judge(response.StatusCode, body, r.Secret)
 }
 
 // statusError is the status of an answer that is no verdict.
@@ -183,8 +182,10 @@ type answer struct {
 }
 
 // judge makes a verdict of an answer: 2xx allows unless its body says otherwise, 401 and
-// 403 deny, 404 is next, and all else is no answer.
-func judge(status int, contentType string, body []byte, secret string) (Verdict, error) {
+// 403 deny, 404 is next, and all else is no answer. What a body says does not depend on
+// how it is labelled: one of a 2xx that cannot be read is no answer, since it may be a no,
+// or the page of a proxy.
+func judge(status int, body []byte, secret string) (Verdict, error) {
 	var v Verdict
 	switch {
 	case status >= 200 && status < 300:
@@ -196,17 +197,17 @@ func judge(status int, contentType string, body []byte, secret string) (Verdict,
 		return Verdict{}, statusError(status)
 	}
 	v.Reason = fmt.Sprintf("status %d", status)
-	media, _, err := mime.ParseMediaType(contentType)
-	isJSON := err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
-	if !isJSON || len(body) == 0 {
+	if body = bytes.TrimSpace(body); len(body) == 0 {
+		v.Proven = v.Decision == Allow
 		return v, nil
 	}
 	a, err := parseAnswer(body)
 	if v.Decision == Allow {
-		if err != nil { // it may have said no
-			return Verdict{}, err
+		if err != nil {
+			return Verdict{}, fmt.Errorf("status %d, but %w", status, err)
 		}
 		v.Decision, v.Expires = a.decision, a.ExpiresAt
+		v.Proven = v.Decision == Allow
 	}
 	if a.Reason != "" {
 		v.Reason = shown(a.Reason, secret)
@@ -222,8 +223,8 @@ type parsedAnswer struct {
 // parseAnswer reads a body; its error shows nothing of it.
 func parseAnswer(body []byte) (parsedAnswer, error) {
 	var a parsedAnswer
-	if err := json.Unmarshal(body, &a.answer); err != nil {
-		return a, errors.New("answer is not the JSON object of a verdict")
+	if err := json.Unmarshal(body, &a.answer); err != nil || body[0] != '{' {
+		return a, errors.New("the body is not the JSON object of a verdict")
 	}
 	switch a.Result {
 	case "", "allow":
@@ -233,7 +234,7 @@ func parseAnswer(body []byte) (parsedAnswer, error) {
 	case "next":
 		a.decision = Next
 	default:
-		return a, errors.New("answer's result is none of allow, deny, next")
+		return a, errors.New("the body's result is none of allow, deny, next")
 	}
 	return a, nil
 }

@@ -69,7 +69,15 @@ func TestAnAnswerOfAServiceIsAVerdict(t *testing.T) {
 	}{
 		{200, "", "", Allow, "status 200", false},
 		{204, "", "", Allow, "status 204", false},
-		{200, "text/html", "<h1>Log in</h1>", Allow, "status 200", false},
+		{200, "text/plain", "\r\n", Allow, "status 200", false},
+		{200, "text/html", "<h1>Log in</h1>", 0, "", true}, // a proxy's, maybe
+		{200, "text/plain", "OK", 0, "", true},
+		{201, "", "created", 0, "", true},
+		{200, "text/plain", `{"result":"deny","reason":"not paid"}`, Deny, "not paid", false},
+		{200, "", `{"result":"next"}`, Next, "", false},
+		{200, "application/octet-stream", ` {"result":"allow"}`, Allow, "", false},
+		{200, js, `null`, 0, "", true},
+		{403, "text/plain", `{"reason":"stolen"}`, Deny, "stolen", false},
 		{401, "", "", Deny, "status 401", false},
 		{403, js, `{"reason":"stolen"}`, Deny, "stolen", false},
 		{403, js, `{"result":"allow"}`, Deny, "status 403", false},
@@ -91,7 +99,7 @@ func TestAnAnswerOfAServiceIsAVerdict(t *testing.T) {
 	} {
 		w := served(t, replies(c.status, c.kind, c.body))
 		v, err := made(t, "http", w.settings("/", ""), deps()).Authenticate(t.Context(), Request{Device: "d"})
-		if (err != nil) != c.fails || v.Decision != c.want || c.reason != "" && v.Reason != c.reason {
+		if (err != nil) != c.fails || v.Proven != (v.Decision == Allow) || v.Decision != c.want || c.reason != "" && v.Reason != c.reason {
 			t.Errorf("%d %s %.40q: %+v, %v", c.status, c.kind, c.body, v, err)
 		}
 	}

@@ -24,6 +24,7 @@ type tokens struct {
 	match     *template
 	leeway    time.Duration
 	otherwise Decision
+	workers   *Passwords // whose workers check signatures
 }
 
 func newJWT(settings json.RawMessage, deps Deps) (Authenticator, error) {
@@ -31,7 +32,9 @@ func newJWT(settings json.RawMessage, deps Deps) (Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tokens{claim: spec.Claim, leeway: time.Duration(spec.LeewaySeconds) * time.Second}
+	t := &tokens{
+		claim: spec.Claim, leeway: time.Duration(spec.LeewaySeconds) * time.Second, workers: deps.Passwords,
+	}
 	if t.match, err = parseTemplate("/match", spec.Match); err != nil {
 		return nil, err
 	}
@@ -115,7 +118,18 @@ func (t *tokens) Authenticate(ctx context.Context, r Request) (Verdict, error) {
 		return deny("the token is signed with an unknown key")
 	}
 	claims := jwt.MapClaims{}
-	_, err = t.parser.ParseWithClaims(r.Secret, claims, func(parsed *jwt.Token) (any, error) {
+	if busy := t.workers.Work(ctx, func() { err = t.verify(r.Secret, claims, keys) }); busy != nil {
+		return Verdict{}, busy
+	}
+	if err != nil {
+		return deny(refusal(err))
+	}
+	return t.admit(r.Device, claims)
+}
+
+// verify checks a token with each of the keys until one fits, and reads its claims.
+func (t *tokens) verify(text string, claims jwt.MapClaims, keys []key) error {
+	_, err := t.parser.ParseWithClaims(text, claims, func(parsed *jwt.Token) (any, error) {
 		var set jwt.VerificationKeySet
 		for _, k := range keys { // by what the library has read, which is what it verifies with
 			if slices.Contains(k.algorithms, parsed.Method.Alg()) {
@@ -124,10 +138,7 @@ func (t *tokens) Authenticate(ctx context.Context, r Request) (Verdict, error) {
 		}
 		return set, nil
 	})
-	if err != nil {
-		return deny(refusal(err))
-	}
-	return t.admit(r.Device, claims)
+	return err
 }
 
 // admit judges the claims of a token that is good otherwise.

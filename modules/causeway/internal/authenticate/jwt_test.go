@@ -11,12 +11,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -364,6 +366,38 @@ func FuzzKeySet(f *testing.F) {
 			if _, secret := k.value.([]byte); secret {
 				t.Error("a symmetric key was taken")
 			}
+		}
+	})
+}
+
+// Signatures are checked by the workers that compare passwords, and what waits is bounded.
+func TestSignaturesAreCheckedInBoundedWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := deps()
+		w := NewWorkers(WorkersOptions{Parallel: 1, Queue: 1, Wait: time.Minute})
+		d.Passwords = NewPasswords(w, d.Now)
+		a := made(t, "jwt", `{"keys":{"h":{"secret":{"env":"HMAC"}}}}`, d)
+		claim := Request{Device: "d", Secret: signed(t, jwt.SigningMethodHS256, hmacKey, "h", good(nil))}
+		release := make(chan struct{})
+		go func() { _ = w.Do(t.Context(), func() { <-release }) }() // a hash
+		synctest.Wait()
+		answer := make(chan Verdict)
+		go func() {
+			v, _ := a.Authenticate(t.Context(), claim)
+			answer <- v
+		}()
+		synctest.Wait()
+		if v, err := a.Authenticate(t.Context(), claim); !errors.Is(err, ErrBusy) {
+			t.Errorf("one more than may wait: %+v, %v", v, err)
+		}
+		for _, secret := range []string{"", "a password"} { // these cost nothing
+			if v, err := a.Authenticate(t.Context(), Request{Device: "d", Secret: secret}); err != nil || v.Decision != Next {
+				t.Errorf("%q: %+v, %v", secret, v, err)
+			}
+		}
+		close(release)
+		if v := <-answer; v.Decision != Allow {
+			t.Errorf("the one that waited: %+v", v)
 		}
 	})
 }

@@ -77,6 +77,11 @@ func NewPasswords(w *Workers, now func() time.Time) *Passwords {
 	return p
 }
 
+// Work runs other work of the kind in the same workers, such as the check of a signature:
+// together they take no more cores than there are workers. The error is that of
+// [Workers.Do].
+func (p *Passwords) Work(ctx context.Context, fn func()) error { return p.workers.Do(ctx, fn) }
+
 // Hash returns the hash to keep of a password. It may wait for a worker; the error may
 // be ErrBusy.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {

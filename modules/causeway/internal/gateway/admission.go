@@ -46,6 +46,7 @@ type admission struct {
 type policy struct {
 	roster  *roster
 	chain   *authenticate.Chain // nil without authentication
+	proof   bool                // somebody in it looks at credentials
 	unknown string              // as config.Listener's
 	pattern *regexp.Regexp      // of allow-pattern
 }
@@ -72,7 +73,7 @@ func (a *admission) Now(c session.Claim) (session.Verdict, bool) {
 	if p.unknown == "accept" { // most listeners: nobody need be looked up
 		return a.fitting(c, session.Verdict{Decision: session.Accept}), true
 	}
-	v, told := a.known(c.Device)
+	v, told := a.known(p, c.Device)
 	if !told {
 		v, told = p.stranger(c)
 	}
@@ -87,13 +88,17 @@ func (a *admission) fitting(c session.Claim, v session.Verdict) session.Verdict 
 	return session.Verdict{Reason: "no identity"}
 }
 
-// known tells of a device that the twin names, or that an operator has let in.
-func (a *admission) known(device string) (session.Verdict, bool) {
-	if _, ok := a.doors.g.current().Devices[device]; ok {
+// known tells of a device that the twin names, or that an operator has let in. Where
+// credentials are asked for, a name in the twin is none: it is there for desired values
+// and keys too.
+func (a *admission) known(p *policy, device string) (session.Verdict, bool) {
+	if _, ok := a.doors.g.current().Devices[device]; ok && !p.proof {
 		return session.Verdict{Decision: session.Accept}, true
 	}
 	if until, ok := a.doors.visitors.until(device); ok {
-		return session.Verdict{Decision: session.Accept, By: byOperator, Expires: until}, true
+		return session.Verdict{
+			Decision: session.Accept, Trust: session.TrustRule, By: byOperator, Expires: until,
+		}, true
 	}
 	return session.Verdict{}, false
 }
@@ -151,7 +156,7 @@ func (a *admission) judge(ctx context.Context, p *policy, c session.Claim) sessi
 			return a.settle(c, r, v)
 		}
 	}
-	v, told := a.known(c.Device)
+	v, told := a.known(p, c.Device)
 	if !told {
 		v, told = p.stranger(c)
 	}
@@ -172,7 +177,10 @@ func (a *admission) settle(c session.Claim, r authenticate.Request, v authentica
 	out := session.Verdict{By: v.By, Reason: v.Reason, Expires: v.Expires}
 	switch {
 	case v.Decision == authenticate.Allow:
-		out.Decision = session.Accept
+		out.Decision, out.Trust = session.Accept, session.TrustRule
+		if v.Proven {
+			out.Trust = session.TrustProof
+		}
 		a.doors.guard.Load().Succeeded(r.Remote, r.Device)
 	case v.Unavailable:
 		out.Decision = session.Undecided
@@ -204,7 +212,9 @@ func (a *admission) register(
 		return session.Verdict{Decision: session.Undecided, By: registrationName, Reason: "unavailable"}
 	case v.Decision == authenticate.Allow:
 		a.doors.guard.Load().Succeeded(r.Remote, r.Device)
-		return session.Verdict{Decision: session.Accept, By: registrationName, Expires: v.Expires}
+		return session.Verdict{
+			Decision: session.Accept, Trust: session.TrustRule, By: registrationName, Expires: v.Expires,
+		}
 	default:
 		a.failed(c, r)
 		return session.Verdict{By: registrationName, Reason: v.Reason}

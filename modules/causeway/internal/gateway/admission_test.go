@@ -20,7 +20,7 @@ module.exports = {
   receive(frame) {
     const w = toText(frame, "utf8").trim().split(" ");
     if (w[0] === "login") return { identity: { device: w[1], secret: w[2] || "", accept: "welcome", refuse: "no" } };
-    if (w[0] === "note") return { messages: [{ body: { text: w[1] } }], ack: "OK" };
+    if (w[0] === "note") return { messages: [{ body: { text: w[1] }, device: w[2] || undefined }], ack: "OK" };
     throw new Malformed("no such word");
   },
 };
@@ -191,7 +191,8 @@ func TestAChangeOfAuthenticationCountsFromTheNextLoginOn(t *testing.T) {
 	c.say("note b", "OK")
 	x.client("tcp").say("login d-3 whatever", "welcome")
 	x.client("tcp").say("login d-1 whatever", "no")
-	x.desire(passwords+`,"devices":{"d-2":{}}`, "")
+	x.call("admitDevice", `{"deviceId":"d-2","seconds":60}`, 200)
+	x.desire(passwords, "")
 	x.client("tcp").say("login d-2 whatever", "welcome")
 	x.client("tcp").say("login d-4 whatever", "no")
 }

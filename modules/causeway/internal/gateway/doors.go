@@ -141,10 +141,7 @@ func (d *doors) banish(b authenticate.Ban) (closed int) {
 	if d.quarantine.Reject(b.Device, reasonBanned) {
 		closed++
 	}
-	if d.g.table.Banish(b.Device, reasonBanned) {
-		closed++
-	}
-	return closed
+	return closed + d.g.table.Banish(b.Device, reasonBanned)
 }
 
 // banView is a ban in a list.

@@ -138,7 +138,9 @@ func (d *doors) policyOf(document *config.Document, name string, r *roster) *pol
 	}
 	var chain []authenticate.Named
 	for _, by := range document.AuthenticationOf(name) {
-		chain = append(chain, authenticate.Named{Name: by, Authenticator: r.members[by].Authenticator})
+		m := r.members[by]
+		chain = append(chain, authenticate.Named{Name: by, Authenticator: m.Authenticator})
+		p.proof = p.proof || authenticate.AsksForProof(m.config.Kind)
 	}
 	if len(chain) > 0 {
 		p.chain = authenticate.NewChain(chain, authenticate.ChainOptions{Failed: d.unanswered})

@@ -141,21 +141,7 @@ func TestNoSecretIsShownAnywhere(t *testing.T) {
 	}
 
 	x.desire(chain, "") // the one that is kept
-	var said []string
-	for _, name := range g.methods.Names() {
-		if name == "putDevice" || name == "importDevices" {
-			continue // above
-		}
-		a := g.methods.Call(t.Context(), name, nil)
-		said = append(said, name+": "+string(a.Payload))
-	}
-	reported, err := json.Marshal(g.describe())
-	if err != nil {
-		t.Fatal(err)
-	}
-	page := httptest.NewRecorder()
-	g.observers.metrics.Handler().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
-	said = append(said, "reported: "+string(reported), "metrics: "+page.Body.String())
+	said := sayings(t, g, nil)
 	stop()
 	said = append(said, "log: "+log.text.String())
 	for _, text := range said {

@@ -13,6 +13,8 @@ type Claim struct {
 	Device string
 	// Secret is what the login frame carried, empty for none.
 	Secret string
+	since  uint64 // of banishments, when it began to be judged
+
 	// Named is false where nothing has named the device: Device is the listener's own
 	// id then, or its name.
 	Named bool
@@ -42,14 +44,38 @@ const (
 	pending // is being judged aside; of this package only
 )
 
+// Trust ranks what a device was let in by. A link takes a device that another link is
+// connected as only where it has shown as much.
+type Trust int
+
+// The ranks.
+const (
+	// TrustNone: nothing has judged it.
+	TrustNone Trust = iota
+	// TrustRule: something has, by what anybody can say: an id, an address.
+	TrustRule
+	// TrustProof: it has shown what only it should have.
+	TrustProof
+)
+
 // Verdict is a decision, and what belongs to it.
 type Verdict struct {
 	Decision Decision
+	// Trust ranks what an admission goes by.
+	Trust Trust
 	// By is the name of what decided, and Reason one line for operators, both possibly
 	// empty and never with a secret.
 	By, Reason string
 	// Expires is when the device's session ends; zero is never.
 	Expires time.Time
+
+	elsewhere bool // refused for the sake of another link; of this package only
+}
+
+// elsewhere is the verdict on a device that another link, which has shown more, is
+// connected as.
+func elsewhere() Verdict {
+	return Verdict{Reason: "it is connected by a link that has shown more of who it is", elsewhere: true}
 }
 
 // Admission judges claims for one listener. It is safe for concurrent use. What it

@@ -31,7 +31,7 @@ func (l *lane) judge(c Claim, id *codec.Identity) Verdict {
 	}
 	kept := id == nil || s.link.Peer().Datagram() // a login on a stream is judged each time
 	if st := s.standing.Load(); st != nil && kept {
-		if v, ok := st.recall(c, time.Now()); ok {
+		if v, ok := st.recall(c, time.Now()); ok && (v.Decision != pending || l.hasty) {
 			return v
 		}
 	}
@@ -111,12 +111,19 @@ func (s *Session) judged(c Claim, login bool, words answer, v Verdict) {
 	st := s.stand()
 	st.remember(c, v, time.Now())
 	if !login {
+		s.ousted(c)
 		return
 	}
 	defer st.waiting.Store(false)
 	switch v.Decision {
 	case Accept:
-		s.enter(c, v)
+		if !s.enter(c, v) {
+			s.turnAway(c, words.refuse, elsewhere())
+			return
+		}
+		if s.ousted(c) {
+			return
+		}
 		st.waiting.Store(false) // before the device hears of it, and goes on
 		s.tell(words.accept)
 	case Hold:
@@ -163,47 +170,11 @@ func (s *Session) tell(b []byte) {
 	}
 }
 
-// enter lets a device in that has logged in. A second login with the same id takes over:
-// the old link is closed.
-func (s *Session) enter(c Claim, v Verdict) {
-	if v.By != "" {
-		s.turned(Turn{Kind: TurnAuthenticated, Device: c.Device})
-	}
-	if !s.loggedIn(c.Device) {
-		device := c.Device
-		s.identity.Store(&device)
-		s.profile.Table.claim(device, s)
-	}
-	s.present.Store(true)
-	if v.By == "" && v.Expires.IsZero() && s.standing.Load() == nil {
-		return // nothing has judged it: most listeners
-	}
-	st := s.stand()
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.login, st.secret = v, c.Secret[:min(len(c.Secret), secretKept)]
-	if st.expiry != nil {
-		st.expiry.Stop()
-		st.expiry = nil
-	}
-	if !v.Expires.IsZero() && !st.ended {
-		st.expiry = time.AfterFunc(time.Until(v.Expires), func() { s.link.Close("expired") })
-	}
-}
-
-// leave ends what the standing holds, at the end of the session.
-func (st *standing) leave() {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.ended = true
-	if st.expiry != nil {
-		st.expiry.Stop()
-	}
-}
-
 // deny tells that a device was not let in by a verdict.
 func (s *Session) deny(device string, v Verdict) {
 	switch {
+	case v.elsewhere:
+		s.refused(device, ReasonElsewhere)
 	case v.Decision == Undecided:
 		s.refused(device, reasonUndecided)
 	case v.By == "":
@@ -232,11 +203,16 @@ func (l *lane) identify(id *codec.Identity) (on bool, err error) {
 		s.refused(id.Device, reasonIllegal)
 		return false, errors.Join(l.write(id.Refuse), err)
 	}
-	c := Claim{Link: s.link, Device: id.Device, Secret: id.Secret, Named: true}
+	c := s.claim(*id)
 	v := l.judge(c, id)
+	if v.Decision == Accept && !s.enter(c, v) {
+		v = elsewhere()
+	}
 	switch v.Decision {
 	case Accept:
-		s.enter(c, v)
+		if s.ousted(c) { // which has closed the link
+			return false, &ending{reason: reasonDenied}
+		}
 		return true, l.write(id.Accept)
 	case pending:
 		return false, nil
@@ -268,41 +244,29 @@ func (l *lane) identify(id *codec.Identity) (on bool, err error) {
 	return false, refused(c.Device, v)
 }
 
-// vouched tells whether something has judged the device that the link speaks for.
-func (s *Session) vouched() bool {
-	st := s.standing.Load()
-	if st == nil || s.identity.Load() == nil {
-		return false
-	}
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.login.By != ""
-}
-
 // admitted judges the device that a message is of, which is not the one that the link
 // has logged in as. An error that wraps message.ErrRefused refuses the message;
 // otherwise it may come again.
-func (l *lane) admitted(device string, named bool) (until time.Time, err error) {
+func (l *lane) admitted(c Claim) (v Verdict, err error) {
 	s := l.session
 	if s.isHeld() {
-		return until, fmt.Errorf("device %q: %w", device, ErrHeld)
+		return v, fmt.Errorf("device %q: %w", c.Device, ErrHeld)
 	}
-	c := Claim{Link: s.link, Device: device, Named: named}
-	v := l.judge(c, nil)
+	v = l.judge(c, nil)
 	switch v.Decision {
 	case Accept:
-		return v.Expires, nil
+		return v, nil
 	case Hold:
 		if s.hold(c, false, nil) {
-			return until, fmt.Errorf("device %q: %w", device, ErrHeld)
+			return v, fmt.Errorf("device %q: %w", c.Device, ErrHeld)
 		}
 	case pending:
-		return until, fmt.Errorf("device %q: %w", device, ErrJudging)
+		return v, fmt.Errorf("device %q: %w", c.Device, ErrJudging)
 	case Undecided:
-		return until, undecided(device, v)
+		return v, undecided(c.Device, v)
 	}
-	s.deny(device, v)
-	return until, fmt.Errorf("%w: %w", message.ErrRefused, refused(device, v))
+	s.deny(c.Device, v)
+	return v, fmt.Errorf("%w: %w", message.ErrRefused, refused(c.Device, v))
 }
 
 // private tells whether bytes may hold the secret of a login: before the device is let

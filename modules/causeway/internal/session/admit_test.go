@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -17,13 +16,15 @@ type fakeAdmission struct {
 	takes time.Duration
 	full  error // what Start fails with
 
+	banned string // one more of these
+
 	mu    sync.Mutex
 	asked []string
 	runs  sync.WaitGroup
 }
 
 func (a *fakeAdmission) Now(c Claim) (Verdict, bool) {
-	return Verdict{Decision: Refuse, Reason: "banned"}, c.Device == "banned"
+	return Verdict{Decision: Refuse, Reason: "banned"}, c.Device == "banned" || c.Device == a.banned
 }
 
 func (a *fakeAdmission) Admit(ctx context.Context, c Claim) Verdict {
@@ -43,13 +44,13 @@ func (a *fakeAdmission) Admit(ctx context.Context, c Claim) Verdict {
 	case strings.HasPrefix(c.Device, "lost"):
 		return Verdict{Decision: Undecided, Reason: "away"}
 	case strings.HasPrefix(c.Device, "meter"):
-		return Verdict{Decision: Accept, By: "pattern", Expires: time.Now().Add(time.Minute)}
+		return Verdict{Decision: Accept, Trust: TrustRule, By: "pattern", Expires: time.Now().Add(time.Minute)}
 	case c.Secret != string(letters):
 		return Verdict{Decision: Refuse, By: "table", Reason: "wrong password"}
 	case strings.HasPrefix(c.Device, "old"):
-		return Verdict{Decision: Accept, By: "table", Expires: time.Now().Add(5 * time.Second)}
+		return Verdict{Decision: Accept, Trust: TrustProof, By: "table", Expires: time.Now().Add(5 * time.Second)}
 	default:
-		return Verdict{Decision: Accept, By: "table"}
+		return Verdict{Decision: Accept, Trust: TrustProof, By: "table"}
 	}
 }
 
@@ -257,25 +258,6 @@ func TestAClaimIsPrintedWithoutItsSecret(t *testing.T) {
 	if text := c.String() + c.GoString(); strings.Contains(text, "hunter2") {
 		t.Error(text)
 	}
-}
-
-func TestWhoIsBanishedHasToGo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, a := guarded(t, 0)
-		d, other := r.connect(t), r.connect(t)
-		d.say("login t-1 1-t\n")
-		other.say("from meter-1 a\nfrom meter-2 b\n")
-		if !r.Table.Banish("t-1", "banned") || !r.Table.Banish("meter-1", "banned") || r.Table.Banish("nobody", "banned") {
-			t.Error("the wrong one is there")
-		}
-		d.closedFor("banned")
-		other.closedFor("") // it speaks for others
-		other.say("from meter-1 c\nfrom meter-2 d\n")
-		a.questions(t, "t-1", "meter-1", "meter-2", "meter-1")
-		if n := r.Table.BanishAll(netip.MustParsePrefix("10.0.0.0/8"), "banned"); n != 0 {
-			t.Errorf("%d links of other addresses are closed", n)
-		}
-	})
 }
 
 func TestTurnsOfDevicesThatAreJudged(t *testing.T) {

@@ -37,7 +37,7 @@ func (l *lane) gather(ctx context.Context, at time.Time) error {
 // last. Another may have to be judged first, and what came before must not wait for that.
 func (l *lane) known(at time.Time) bool {
 	s, out := l.session, &l.out
-	moves := s.profile.Table.moves.Load()
+	moves := s.moves()
 	for i := range out.Messages {
 		device := out.Messages[i].Device
 		if device == "" {

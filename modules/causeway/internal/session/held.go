@@ -100,9 +100,16 @@ func (s *Session) discharge(w *ward, v Verdict) {
 	w.released.Store(true)
 	st.remember(w.claim, v, time.Now())
 	if !w.login {
+		s.ousted(w.claim)
 		return
 	}
-	s.enter(w.claim, v)
+	if !s.enter(w.claim, v) {
+		s.reject(w, elsewhere())
+		return
+	}
+	if s.ousted(w.claim) {
+		return
+	}
 	if !datagrams {
 		s.takeKept(w)
 	}

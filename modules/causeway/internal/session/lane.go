@@ -26,7 +26,7 @@ type lane struct {
 // speaking is the device that was bound last, to skip the lookup.
 type speaking struct {
 	device string
-	moves  uint64    // of the table, when it was bound
+	moves  uint64    // of the session, when it was bound
 	until  time.Time // when it has to be judged again; zero is never
 }
 
@@ -241,7 +241,7 @@ func (l *lane) speaker(named string, at time.Time) (string, error) {
 	if device == "" {
 		device = s.Device()
 	}
-	moves := s.profile.Table.moves.Load()
+	moves := s.moves()
 	if l.speaks.covers(device, moves, at) {
 		return device, nil
 	}
@@ -249,17 +249,33 @@ func (l *lane) speaker(named string, at time.Time) (string, error) {
 		s.refused(device, reasonIllegal)
 		return "", fmt.Errorf("%w: %w", message.ErrRefused, err)
 	}
+	c := s.claim(codec.Identity{Device: device})
+	c.Named = named != ""
+	var v Verdict
 	var until time.Time
-	if !s.loggedIn(device) {
+	if s.loggedIn(device) {
+		v = s.loginVerdict()
+	} else {
 		var err error
-		if until, err = l.admitted(device, named != ""); err != nil {
+		if v, err = l.admitted(c); err != nil {
 			return "", err
 		}
+		until = v.Expires
 	}
-	s.bind(device)
+	if !s.bind(device, v) {
+		s.deny(device, elsewhere())
+		return "", fmt.Errorf("%w: %w", message.ErrRefused, refused(device, elsewhere()))
+	}
+	if s.ousted(c) {
+		return "", fmt.Errorf("device %q: %w", device, ErrJudging)
+	}
 	*l.speaks = speaking{device, moves, until}
 	return device, nil
 }
+
+// moves changes when a device that the session speaks for may have come to be spoken for
+// by another, or by none.
+func (s *Session) moves() uint64 { return s.profile.Table.moves.Load() + s.shifts.Load() }
 
 // envelope puts a message into its envelope, the next of l.msgs. An error says that
 // its device may not speak here; the envelope is then without device and id.

@@ -47,6 +47,7 @@ type Session struct {
 	last     atomic.Int64           // UnixNano of the last frame
 	frames   atomic.Uint64
 	bound    binding
+	shifts   atomic.Uint64            // changes when a device was taken out of bound
 	standing atomic.Pointer[standing] // nil where nobody was judged for longer
 	doubles  atomic.Uint64            // logins of the device that took over from an open link, in a row
 	asked    time.Time                // when the session began to wait for the frame after the last
@@ -69,7 +70,7 @@ func Begin(p *Profile, link Link) (*Session, error) {
 	s.engaged.Store(e)
 	p.Table.enter(s)
 	if p.Device != "" {
-		s.bind(p.Device)
+		s.introduce(p.Device)
 	}
 	return s, nil
 }

@@ -31,21 +31,30 @@ type Table struct {
 	// spoken for by another, or by none: lanes then look again.
 	moves atomic.Uint64
 
+	banished banishments
+
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
-	devices  map[string]*Session
+	devices  map[string]seat
+}
+
+// seat is the session that speaks for a device, and by what it does.
+type seat struct {
+	session *Session
+	trust   Trust
+	until   time.Time // when the device has to go; zero is never
 }
 
 // NewTable returns an empty table.
 func NewTable() *Table {
-	return &Table{sessions: make(map[*Session]struct{}), devices: make(map[string]*Session)}
+	return &Table{sessions: make(map[*Session]struct{}), devices: make(map[string]seat)}
 }
 
 // Find returns the session that speaks for a device, nil for none.
 func (t *Table) Find(device string) *Session {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.devices[device]
+	return t.devices[device].session
 }
 
 // Status is what operators are told of one device.
@@ -108,7 +117,7 @@ func (t *Table) Devices(after string, limit int) (page []Status, total int) {
 	ids = ids[:min(len(ids), limit)]
 	on := make([]*Session, len(ids))
 	for i, id := range ids {
-		on[i] = t.devices[id]
+		on[i] = t.devices[id].session
 	}
 	t.mu.Unlock()
 	for i, id := range ids {
@@ -136,25 +145,46 @@ func (t *Table) leave(s *Session) {
 	defer t.mu.Unlock()
 	delete(t.sessions, s)
 	for _, device := range s.bound.list {
-		on := t.devices[device]
-		if on == s {
-			delete(t.devices, device)
-		}
-		s.turned(Turn{Kind: TurnDisconnected, Device: device, Reason: reason, Elsewhere: on != nil && on != s})
+		t.vacate(device, s, reason)
 	}
 	if s.bound.took {
 		t.moves.Add(1)
 	}
 }
 
+// vacate ends a session's speaking for a device, with mu held.
+func (t *Table) vacate(device string, s *Session, reason string) {
+	on := t.devices[device].session
+	if on == s {
+		delete(t.devices, device)
+	}
+	s.turned(Turn{Kind: TurnDisconnected, Device: device, Reason: reason, Elsewhere: on != nil && on != s})
+}
+
+// release ends a session's speaking for a device while the session goes on.
+func (t *Table) release(device string, s *Session, reason string) {
+	s.shifts.Add(1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, live := t.sessions[s]; live && s.bound.remove(device) {
+		t.vacate(device, s, reason)
+		if s.bound.took {
+			t.moves.Add(1)
+		}
+	}
+}
+
 // claim gives a device that logged in to its new session. The link on which it
-// logged in before is closed: half-open connections of mobile devices are many.
-func (t *Table) claim(device string, s *Session) {
-	if old := t.put(device, s, true); old != nil && old.loggedIn(device) {
+// logged in before is closed: half-open connections of mobile devices are many. False
+// says that the other link has shown more, and keeps the device.
+func (t *Table) claim(device string, s *Session, v Verdict) bool {
+	old, ok := t.put(device, s, true, v)
+	if old != nil && old.loggedIn(device) {
 		t.retire(old)
 		s.doubles.Store(old.doubles.Load() + 1)
 		old.link.Close("taken-over")
 	}
+	return ok
 }
 
 // loggedIn tells whether the device has logged in here, as the last one.
@@ -172,20 +202,40 @@ func (t *Table) retire(s *Session) {
 }
 
 // put makes s speak for the device, by a login or because a message names it, and
-// returns the session that did before.
-func (t *Table) put(device string, s *Session, login bool) *Session {
+// returns the session that did before. False says that this one has shown more, and
+// keeps the device.
+func (t *Table) put(device string, s *Session, login bool, v Verdict) (old *Session, ok bool) {
+	took, old, ok := t.sit(device, s, login, v)
+	if took && t.Present != nil {
+		t.Present(device)
+	}
+	return old, ok
+}
+
+// sit is put; took tells whether the device was not on s before.
+func (t *Table) sit(device string, s *Session, login bool, v Verdict) (took bool, old *Session, ok bool) {
 	t.mu.Lock()
-	old := t.devices[device]
-	if _, live := t.sessions[s]; !live || old == s {
-		t.mu.Unlock()
-		return nil
+	defer t.mu.Unlock()
+	before := t.devices[device]
+	old = before.session
+	if _, live := t.sessions[s]; !live {
+		return false, nil, true
 	}
-	first, ok := s.bound.add(device)
-	if !ok {
-		t.mu.Unlock()
-		return nil
+	if old != nil && old != s && v.Trust < before.trust {
+		return false, nil, false
 	}
-	t.devices[device] = s
+	if login && v.By != "" {
+		s.turned(Turn{Kind: TurnAuthenticated, Device: device})
+	}
+	if old == s {
+		t.devices[device] = seat{s, v.Trust, v.Expires}
+		return false, nil, true
+	}
+	first, room := s.bound.add(device)
+	if !room {
+		return false, nil, true
+	}
+	t.devices[device] = seat{s, v.Trust, v.Expires}
 	// Links that share the listener's own id would pass it to and fro for ever.
 	shared := device == s.profile.Device || device == s.profile.Listener
 	if old != nil {
@@ -202,17 +252,17 @@ func (t *Table) put(device string, s *Session, login bool) *Session {
 	if first || old == nil && !shared {
 		s.turned(Turn{Kind: TurnConnected, Device: device})
 	}
-	t.mu.Unlock()
-	if t.Present != nil {
-		t.Present(device)
-	}
-	return old
+	return true, old, true
 }
 
 // bind makes a session speak for a device that its messages name. It takes the
 // device from an older session without closing it: messages prove less than a
-// login, and the old link may speak for others.
-func (s *Session) bind(device string) { s.profile.Table.put(device, s, false) }
+// login, and the old link may speak for others. From one that has shown more it does
+// not, and is false.
+func (s *Session) bind(device string, v Verdict) bool {
+	_, ok := s.profile.Table.put(device, s, false, v)
+	return ok
+}
 
 // binding lists the devices that a session speaks for; guarded by Table.mu.
 type binding struct {
@@ -230,6 +280,15 @@ func (b *binding) add(device string) (first, ok bool) {
 	}
 	b.list = append(b.list, device)
 	return true, true
+}
+
+// remove takes a device out, false where it is not in.
+func (b *binding) remove(device string) bool {
+	at := slices.Index(b.list, device)
+	if at >= 0 {
+		b.list = slices.Delete(b.list, at, at+1)
+	}
+	return at >= 0
 }
 
 // checkDevice refuses ids that cannot travel as text: the hub would refuse their

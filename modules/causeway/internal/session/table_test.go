@@ -51,7 +51,7 @@ func TestSecondLoginTakesOver(t *testing.T) {
 		if r.Table.Find("t-1") != young.session {
 			t.Error("the table does not lead to the newer link")
 		}
-		old.session.bind("t-1") // what was still buffered takes nothing back
+		old.session.bind("t-1", Verdict{}) // what was still buffered takes nothing back
 		if r.Table.Find("t-1") != young.session {
 			t.Error("the older link took the device back")
 		}
@@ -89,7 +89,7 @@ func TestOneLinkSpeaksForABoundedNumberOfDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range bindingsPerLink + 10 {
-		s.bind(fmt.Sprintf("meter-%05d", i))
+		s.bind(fmt.Sprintf("meter-%05d", i), Verdict{})
 	}
 	if _, devices := r.Table.Counts(); devices != bindingsPerLink {
 		t.Errorf("%d devices, want %d", devices, bindingsPerLink)

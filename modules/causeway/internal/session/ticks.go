@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Run lets the timers of dialogues run until ctx ends, about once a second. The links of
+// Run lets the timers of dialogues run until ctx ends, about once a second, and takes out
+// devices whose time is over. The links of
 // one listener are ticked one after the other, and those of different listeners beside
 // each other: a codec that takes its time makes the ticks of its own listener rare. There
 // are at most as many goroutines as listeners.
@@ -22,6 +23,7 @@ func (t *Table) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		t.expire(time.Now())
 		for p, list := range t.ticking() {
 			if !busy.begin(p) {
 				continue // its last round goes on

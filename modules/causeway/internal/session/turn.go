@@ -11,8 +11,9 @@ const (
 	// names it, or because all devices of its listener have one id. It comes before the
 	// device's first message on that link.
 	TurnConnected TurnKind = iota
-	// TurnDisconnected: that link has ended. It comes after the device's last message,
-	// save those that a timer or a command makes at the same moment.
+	// TurnDisconnected: that link has ended, or speaks for the device no longer. It comes
+	// after the device's last message, save those that a timer or a command makes at the
+	// same moment.
 	TurnDisconnected
 	// TurnAuthenticated: the device has shown that it is who it says.
 	TurnAuthenticated
@@ -60,6 +61,9 @@ const (
 	reasonCodec       = "refused-by-codec"
 	reasonDenied      = "not-authenticated"
 	reasonUndecided   = "undecided"
+	ReasonElsewhere   = "connected-elsewhere"
+	reasonExpired     = "expired"
+	reasonOtherLogin  = "logged-in-as-another"
 	reasonNo          = "refused-by-device"
 	reasonNoAnswer    = "no-answer"
 	reasonNotSent     = "not-sent"

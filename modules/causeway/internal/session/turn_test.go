@@ -103,7 +103,8 @@ func TestTurnsStandBetweenTheMessagesWhereTheyHappened(t *testing.T) {
 			d.say("login t-1\nnote a\nlogin t-2\nnote b\n")
 			d.leave()
 		}, []string{
-			"connected t-1", "a", "connected t-2", "b", "disconnected t-1 (closed-by-device)", "disconnected t-2 (closed-by-device)",
+			"connected t-1", "a", "connected t-2", "disconnected t-1 (logged-in-as-another)", "b",
+			"disconnected t-2 (closed-by-device)",
 		}},
 		{"a link that says nothing", nil, func(s stage) { s.enter().leave() }, nil},
 		{"devices that their messages name", nil, func(s stage) {
