@@ -347,12 +347,12 @@ func TestTheDatabaseIsKeptByMethods(t *testing.T) {
 	x := guardedDevices(t, g, `,"authentication":{"own":{"kind":"database","order":1,"listeners":{"tcp":true}}}`)
 	x.client("udp").say("login d-1", "welcome") // it is not for that listener
 	x.call("putDevice", `{"deviceId":"d-1","password":"sesame"}`, 200)
-	x.call("putDevice", `{"deviceId":"d-2","password":"sesame","expiresAt":"`+time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano)+`"}`, 200)
 	c := x.client("tcp")
 	c.say("login d-1 wrong", "no")
 	c = x.client("tcp")
 	c.say("login d-1 sesame", "welcome")
 	short := x.client("tcp")
+	x.call("putDevice", `{"deviceId":"d-2","password":"sesame","expiresAt":"`+time.Now().Add(4*time.Second).UTC().Format(time.RFC3339Nano)+`"}`, 200)
 	short.say("login d-2 sesame", "welcome")
 	short.closed()
 	eventually(t, "the link is closed for that", func() bool {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // environment describes a gateway whose hub is nowhere: everything here has to
 // work without one.

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds every wait of these tests.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // mqttHub is a listener with a certificate for 127.0.0.1, whose connections the test
 // answers itself, packet by packet.

@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait for a real socket.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // house serves every link of a real listener.
 type house struct {
