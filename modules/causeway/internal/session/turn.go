@@ -63,6 +63,7 @@ const (
 	reasonNo          = "refused-by-device"
 	reasonNoAnswer    = "no-answer"
 	reasonNotSent     = "not-sent"
+	reasonUnconfirmed = "unconfirmed"
 	reasonLinkEnded   = "disconnected"
 	reasonCallerEnded = "caller-gone"
 )
