@@ -155,8 +155,9 @@ func (s *Service) Close() {
 }
 
 // Do delivers the request and waits for its end: the device's answer, or the
-// reason why there is none, or StatusSent where the codec expects none. A request that may wait longer than the caller can
-// is queued, and answered with StatusQueued; its end goes to Options.Ended.
+// reason why there is none, or StatusSent where the codec expects none. A request
+// that may wait longer than the caller can is queued, and answered with
+// StatusQueued; its end goes to Options.Ended.
 func (s *Service) Do(ctx context.Context, r Request) Answer {
 	a := s.do(ctx, r)
 	s.opts.Counted(a.Status)
