@@ -81,12 +81,13 @@ func TestTurnsStandBetweenTheMessagesWhereTheyHappened(t *testing.T) {
 			old := s.enter()
 			old.say("login t-1\nnote a\n")
 			young := s.enter()
-			young.say("login t-1\nnote b\n")
+			young.say("login t-1\n")
 			<-old.served
+			young.say("note b\n")
 			young.session.Disconnect("operator")
 			<-young.served
 		}, []string{
-			"connected t-1", "a", "taken-over t-1", "connected t-1", "b", "disconnected t-1 (taken-over) elsewhere",
+			"connected t-1", "a", "taken-over t-1", "connected t-1", "disconnected t-1 (taken-over) elsewhere", "b",
 			"disconnected t-1 (operator)",
 		}},
 		{"a device that was away meanwhile", nil, func(s stage) {
