@@ -1,11 +1,19 @@
 package e2e
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/causeway-iot/causeway/tests/world"
 )
@@ -121,4 +129,55 @@ func output(t *testing.T, env []string, program string, args ...string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// A service knows the keys of some devices, and an enrollment group has the others.
+func TestDevicesAttachWithKeysOfAServiceAndOfAGroup(t *testing.T) {
+	t.Parallel()
+	const token, serviceKey, groupKey = "Bearer of-the-gateway", "a2V5IG9mIG1ldGVyLTEgaW4gdGhlIHNlcnZpY2UuLi4=", "dGhlIHByaW1hcnkga2V5IG9mIGFuIGVucm9sbG1lbnQ="
+	var asked, barred atomic.Int64
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		switch {
+		case r.Header.Get("Authorization") != token:
+			barred.Add(1)
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path != "/keys/meter-001":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			_, _ = fmt.Fprintf(w, `{"key": %q}`, serviceKey)
+		}
+	}))
+	defer service.Close()
+	p := overAMQP()
+	sim := p.StartSimulator(t, strings.Replace(meters, `"identity": {`, `"identity": {"keys": {
+		"service": {"kind": "http", "order": 1, "url": "`+service.URL+`/keys/{device}", "headers": {"Authorization": {"env": "KEY_SERVICE"}}},
+		"group":   {"kind": "group", "order": 2, "key": {"env": "GROUP_KEY"}}}, `, 1))
+	ids := []string{"meter-001", "meter-002", "meter-003"}
+	sim.AddLeaves(ids[0], serviceKey)
+	for _, id := range ids[1:] {
+		key, err := base64.StdEncoding.DecodeString(groupKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(id))
+		sim.AddLeaves(id, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}
+	g := p.StartGateway(t, sim, world.Workload, "KEY_SERVICE="+token, "GROUP_KEY="+groupKey)
+	c := &crowd{t: t, sim: sim}
+	for _, id := range ids {
+		c.list = append(c.list, dialMeter(t, g.Addr("meters"), id))
+	}
+	c.send(2, 30*time.Second)
+	settled(t, g, len(ids))
+	c.arrived()
+	if n := asked.Load(); n < int64(len(ids)) || barred.Load() != 0 {
+		t.Errorf("the service was asked %d times, and refused %d", n, barred.Load())
+	}
+	for _, secret := range []string{token, serviceKey, groupKey} {
+		if strings.Contains(g.Proc.Output(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+	}
 }

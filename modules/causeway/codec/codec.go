@@ -74,8 +74,10 @@ type Commander interface {
 	// Command writes the bytes of the command into out.Reply and remembers in the
 	// dialogue how the answer will be recognised; the answer comes out of a later
 	// Receive as a [Result] with the same Correlation. A command that the device
-	// never answers is completed by a Result in this same outcome. An error wraps
-	// [ErrUnknownCommand], [ErrBadCommand] or [ErrBusy]; nothing is written then.
+	// never answers is completed by a Result in this same outcome: such a Result says
+	// that the command was sent, since the device cannot have answered, and so nobody
+	// takes it for a confirmation. An error wraps [ErrUnknownCommand], [ErrBadCommand]
+	// or [ErrBusy]; nothing is written then.
 	Command(Command, *Outcome) error
 }
 

@@ -24,7 +24,11 @@ type Result struct {
 	Correlation string
 	// Payload is the device's answer as one JSON value; empty means null.
 	Payload json.RawMessage
-	// Err is not nil when the device refused the command; its text is shown to
-	// the caller.
+	// Unconfirmed says that the command was sent and that nothing tells whether the device
+	// has done it. It is the gateway that sets it, on a Result in the command's own outcome;
+	// codecs need not know it.
+	Unconfirmed bool
+	// Err is not nil when the device refused the command, or wraps [ErrNoAnswer]; its text
+	// is shown to the caller.
 	Err error
 }

@@ -23,3 +23,7 @@ var (
 	// ErrBusy: the device has to answer an earlier command first.
 	ErrBusy = errors.New("device busy with an earlier command")
 )
+
+// ErrNoAnswer is the error of a [Result], wrapped or as it is, with which a codec gives up a
+// command that its device left unanswered: it is no refusal, and the command may be tried again.
+var ErrNoAnswer = errors.New("no answer from the device")

@@ -18,7 +18,7 @@ import (
 const maxText = 1024
 
 // errNoAnswer ends a command that the device left unanswered for too long.
-var errNoAnswer = errors.New("teltonika: no answer from the device")
+var errNoAnswer = fmt.Errorf("teltonika: %w", codec.ErrNoAnswer)
 
 // errNotExecuted is a device's refusal in Codec 14: the command was for another IMEI.
 var errNotExecuted = errors.New("teltonika: the device refused the command, it is not the addressed IMEI")

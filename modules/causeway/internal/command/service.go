@@ -155,8 +155,9 @@ func (s *Service) Close() {
 }
 
 // Do delivers the request and waits for its end: the device's answer, or the
-// reason why there is none. A request that may wait longer than the caller can
-// is queued, and answered with StatusQueued; its end goes to Options.Ended.
+// reason why there is none, or StatusSent where the codec expects none. A request
+// that may wait longer than the caller can is queued, and answered with
+// StatusQueued; its end goes to Options.Ended.
 func (s *Service) Do(ctx context.Context, r Request) Answer {
 	a := s.do(ctx, r)
 	s.opts.Counted(a.Status)
@@ -232,13 +233,24 @@ func deliver(ctx context.Context, d Device, r Request, id string) Answer {
 		return refuse(StatusNoReply, fmt.Sprintf("device %q gave no answer: %v", r.DeviceID, err))
 	case err != nil:
 		return refuse(statusOf(err), err.Error())
+	case errors.Is(result.Err, codec.ErrNoAnswer):
+		return refuse(StatusNoReply, result.Err.Error())
 	case result.Err != nil:
 		return refuse(StatusRefused, result.Err.Error())
 	case len(result.Payload) > 0 && !json.Valid(result.Payload):
 		return refuse(StatusRefused, "the codec's answer is not JSON")
+	case result.Unconfirmed:
+		return success(StatusSent, sent{Sent: true, Codec: result.Payload})
 	default:
 		return Answer{Status: StatusOK, Payload: result.Payload}
 	}
+}
+
+// sent is the body of an answer that the device has no part in.
+type sent struct {
+	Sent bool `json:"sent"`
+	// Codec is what the codec says of it, if anything.
+	Codec json.RawMessage `json:"codec,omitempty"`
 }
 
 // enqueue queues a request, under its own id where none is given. It is on disk, if

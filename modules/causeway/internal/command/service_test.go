@@ -172,12 +172,18 @@ func TestConnectedDeviceAnswersAtOnce(t *testing.T) {
 	}{
 		{"with a value", nil, 200},
 		{"with nothing", func(context.Context, string) (codec.Result, error) { return codec.Result{}, nil }, 200},
+		{"not at all, which it never does", func(context.Context, string) (codec.Result, error) {
+			return codec.Result{Unconfirmed: true}, nil
+		}, 202},
 		{"with what is no JSON", func(context.Context, string) (codec.Result, error) {
 			return codec.Result{Payload: json.RawMessage("{")}, nil
 		}, 422},
 		{"with a refusal", func(context.Context, string) (codec.Result, error) {
 			return codec.Result{Err: errors.New("no")}, nil
 		}, 422},
+		{"not at all, as its codec finds", func(context.Context, string) (codec.Result, error) {
+			return codec.Result{Err: fmt.Errorf("codec: %w", codec.ErrNoAnswer)}, nil
+		}, 504},
 		{"busy", fails(codec.ErrBusy), 409},
 		{"without such a command", fails(codec.ErrUnknownCommand), 422},
 		{"with a bad payload", fails(codec.ErrBadCommand), 422},
@@ -207,6 +213,21 @@ func TestConnectedDeviceAnswersAtOnce(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestWhatWasOnlySentIsAnsweredAsSent(t *testing.T) {
+	for payload, want := range map[string]string{
+		"": `{"sent":true}`, `{"fPort":10}`: `{"sent":true,"codec":{"fPort":10}}`,
+	} {
+		f := newField(t)
+		f.come("d", &fakeDevice{command: func(context.Context, string) (codec.Result, error) {
+			return codec.Result{Unconfirmed: true, Payload: json.RawMessage(payload)}, nil
+		}})
+		a := f.Do(t.Context(), Request{DeviceID: "d", Command: "open", TimeoutSeconds: 1})
+		if a.Status != StatusSent || string(a.Payload) != want {
+			t.Errorf("status %d, %s, want %s", a.Status, a.Payload, want)
+		}
 	}
 }
 

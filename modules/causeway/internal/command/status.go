@@ -11,6 +11,7 @@ import (
 const (
 	StatusOK          = 200
 	StatusQueued      = 202
+	StatusSent        = 202 // sent, and nothing confirms it; a command that is queued has an id
 	StatusBadRequest  = 400
 	StatusNotFound    = 404 // the device is not connected
 	StatusExpired     = 408 // a queued command's time ran out

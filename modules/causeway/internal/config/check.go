@@ -106,6 +106,9 @@ func (l Listener) deviceFaults(report func(message string, keys ...string)) {
 			report(fmt.Sprintf("is %q, must be a regular expression: %v", short(l.AllowPattern), err), "allowPattern")
 		}
 	}
+	if l.Unconfirmed == "complete" && l.Identity != "device" {
+		report("has no effect unless identity is device", "unconfirmed")
+	}
 }
 
 func (l Listener) transportFaults(report func(message string, keys ...string)) {

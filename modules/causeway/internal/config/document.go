@@ -108,6 +108,8 @@ type Listener struct {
 	UnknownDevices string `json:"unknownDevices"`
 	// Identity is "module" or "device".
 	Identity string `json:"identity"`
+	// Unconfirmed is "reject" or "complete"; the latter only where Identity is "device".
+	Unconfirmed string `json:"unconfirmed"`
 	// AllowPattern is a valid regular expression, set exactly with "allow-pattern".
 	AllowPattern string `json:"allowPattern,omitempty"`
 	// TLS is not nil exactly when Bind.Transport is "tls".

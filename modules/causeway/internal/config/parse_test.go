@@ -62,7 +62,7 @@ func TestEveryDefaultOfAListenerIsFilledIn(t *testing.T) {
 	doc := mustParse(t, `{"listeners":{"a":{"bind":"tcp://:5027","codec":"raw"}},"routes":{"r":{"output":"o"}}}`)
 	want := Listener{
 		Enabled: true, Bind: Bind{"tcp", ":5027"}, Codec: "raw", Ack: "stored", Output: "telemetry",
-		UnknownDevices: "accept", Identity: "module", ProxyProtocol: ProxyProtocol{Mode: "off", Trusted: []Prefix{}}, Allow: []Prefix{},
+		UnknownDevices: "accept", Identity: "module", Unconfirmed: "reject", ProxyProtocol: ProxyProtocol{Mode: "off", Trusted: []Prefix{}}, Allow: []Prefix{},
 		Limits: ListenerLimits{
 			Connections: 10000, ConnectionsPerAddress: 2000, LoginBytes: 65536, LoginSeconds: 30,
 			FrameBytes: 65536, IdleSeconds: 600, SendBytes: 65536,

@@ -157,6 +157,12 @@ func (g *Gateway) pushDesired(ctx context.Context, id string, desired json.RawMe
 	ctx, cancel := context.WithTimeout(ctx, desiredTimeout)
 	defer cancel()
 	result, err := s.Give(ctx, session.Order{Device: id, Name: codec.CommandDesired, Payload: desired})
+	if result.Unconfirmed {
+		if string(desired) == "{}" { // there is nothing to confirm
+			return nil, nil
+		}
+		return nil, twin.ErrUnconfirmed
+	}
 	return result.Payload, errors.Join(err, result.Err)
 }
 

@@ -25,6 +25,8 @@ const (
 	leafReportTimeout = 90 * time.Second
 	// propertyCommand names the command of a message from the cloud.
 	propertyCommand = "command"
+	// unconfirmedComplete is the listeners' word for messages that need no confirmation.
+	unconfirmedComplete = "complete"
 	// rejectionLimit bounds the reason of a rejection.
 	rejectionLimit = 512
 )
@@ -158,15 +160,18 @@ func (l leafTwin) Report(ctx context.Context, patch json.RawMessage) error {
 
 // answered reports what a device has confirmed in its own twin, beside what the gateway says of
 // it under "causeway".
-func (t *leafTwins) answered(ctx context.Context, device string, confirmed json.RawMessage, failure string) error {
+func (t *leafTwins) answered(ctx context.Context, device string, a twin.DeviceAnswer) error {
 	patch := make(map[string]any)
-	if len(confirmed) > 0 && json.Unmarshal(confirmed, &patch) != nil {
-		failure = "what the device confirmed is no JSON object"
+	if len(a.Confirmed) > 0 && json.Unmarshal(a.Confirmed, &patch) != nil {
+		a.Failure = "what the device confirmed is no JSON object"
 		patch = make(map[string]any)
 	}
-	status := map[string]any{"code": 200, "description": ""}
-	if failure != "" {
-		status = map[string]any{"code": command.StatusRefused, "description": failure}
+	status := desiredStatus{Code: command.StatusOK}
+	switch {
+	case a.Sent:
+		status = desiredStatus{Code: command.StatusSent, Description: a.Failure}
+	case a.Failure != "":
+		status = desiredStatus{Code: command.StatusRefused, Description: a.Failure}
 	}
 	patch["causeway"] = map[string]any{"lastDesiredStatus": status}
 	body, err := json.Marshal(patch)
@@ -194,15 +199,18 @@ func (t *leafTwins) Method(
 // Message implements hub.LeafHandler: the property "command" names the command and the body is
 // its payload, or the body is {"command", "payload"}. It is completed when the device has
 // answered, abandoned when it is away or silent, and rejected when it, or its codec, does
-// not want it.
+// not want it. Where the protocol has no answer the listener says which.
 func (t *leafTwins) Message(ctx context.Context, device string, m hub.CloudMessage) hub.Settlement {
 	r, err := commandOf(m)
 	if err != nil {
 		return hub.Settlement{Outcome: hub.Rejected, Reason: err.Error()}
 	}
 	r.DeviceID, r.TimeoutSeconds = device, leafCommandSeconds
+	suffices := t.sentSuffices(device)
 	a := t.g.commands.Do(ctx, r)
 	switch {
+	case a.Status == command.StatusSent && !suffices:
+		return hub.Settlement{Outcome: hub.Rejected, Reason: twin.ErrUnconfirmed.Error()}
 	case a.Status/100 == 2:
 		return hub.Settlement{Outcome: hub.Completed}
 	case slices.Contains([]int{
@@ -215,6 +223,17 @@ func (t *leafTwins) Message(ctx context.Context, device string, m hub.CloudMessa
 			Outcome: hub.Rejected, Reason: strings.ToValidUTF8(reason[:min(len(reason), rejectionLimit)], ""),
 		}
 	}
+}
+
+// sentSuffices tells whether the listener by which a device is connected has messages completed
+// that are sent and cannot be confirmed.
+func (t *leafTwins) sentSuffices(device string) bool {
+	s := t.g.table.Find(device)
+	if s == nil {
+		return false
+	}
+	l := t.g.running()[s.Listener()]
+	return l != nil && l.config.Unconfirmed == unconfirmedComplete
 }
 
 // errNoCommand is why a message is rejected.

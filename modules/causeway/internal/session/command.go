@@ -74,8 +74,9 @@ func (s *Session) Command(ctx context.Context, name string, payload json.RawMess
 
 // Give sends a command and waits for the device's answer. One is in flight at a
 // time; later callers wait for their turn. The result's Err is the device's own
-// refusal. Errors are ctx's, ErrGone, errors.ErrUnsupported, the codec's kinds
-// and those of the link.
+// refusal; it is Unconfirmed where the codec expects no answer, and the bytes are on
+// their way. Errors are ctx's, ErrGone, errors.ErrUnsupported, the codec's kinds
+// and those of the link, which did not take the bytes.
 func (s *Session) Give(ctx context.Context, o Order) (codec.Result, error) {
 	if o.Device == "" {
 		o.Device = s.Device()
@@ -84,8 +85,12 @@ func (s *Session) Give(ctx context.Context, o Order) (codec.Result, error) {
 	switch {
 	case err != nil:
 		s.expired(o, sent, err)
+	case errors.Is(r.Err, codec.ErrNoAnswer):
+		s.turned(o.turn(TurnCommandExpired, reasonNoAnswer))
 	case r.Err != nil:
 		s.turned(o.turn(TurnCommandAnswered, reasonNo))
+	case r.Unconfirmed:
+		s.turned(o.turn(TurnCommandExpired, reasonUnconfirmed))
 	default:
 		s.turned(o.turn(TurnCommandAnswered, ""))
 	}
@@ -100,7 +105,7 @@ func (s *Session) expired(o Order, sent bool, err error) {
 	switch {
 	case !sent && !timed && !gone && !errors.Is(err, ErrGone):
 		return
-	case !sent:
+	case !sent, errors.Is(err, errAnswer):
 		t.Reason = reasonNotSent
 	case timed:
 		t.Reason = reasonNoAnswer
@@ -157,16 +162,28 @@ func (s *Session) order(ctx context.Context, id string, o Order) (sent bool, err
 		}
 		return false, err
 	}
+	l.confirmNothing(id)
 	s.turned(o.turn(TurnCommandSent, ""))
-	err = l.process(ctx, time.Now())
-	if err == nil {
-		return true, nil
+	if err = l.process(ctx, time.Now()); err != nil {
+		s.fail(err)
 	}
-	s.fail(err)
-	if _, ok := errors.AsType[*ending](err); ok {
+	switch _, ends := errors.AsType[*ending](err); {
+	case l.unsent != nil:
+		return true, l.unsent
+	case ends:
 		return true, nil // the result may have come with it; otherwise the end of the link ends the waiting
 	}
 	return true, err
+}
+
+// confirmNothing marks a result that comes with its own command: the device cannot have
+// answered yet, whatever the codec makes of it.
+func (l *lane) confirmNothing(id string) {
+	for i := range l.out.Results {
+		if r := &l.out.Results[i]; r.Correlation == id && r.Err == nil {
+			r.Unconfirmed = true
+		}
+	}
 }
 
 func (s *Session) orderDialogue(c codec.Command, out *codec.Outcome) (err error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +97,51 @@ func TestCommandEndsWhateverHappens(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What comes with the command itself is the codec's word, not the device's.
+func TestResultWithItsOwnCommandConfirmsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newRig(t).connect(t)
+		if a := d.ended(d.order(t.Context(), "tell", "")); !a.result.Unconfirmed || string(a.result.Payload) != "true" {
+			t.Errorf("what was only sent: %+v, %v", a.result, a.err)
+		}
+		if a := d.ended(d.order(t.Context(), "refuse", "")); a.result.Unconfirmed || a.result.Err == nil {
+			t.Errorf("what the codec refused: %+v, %v", a.result, a.err)
+		}
+		end := d.order(t.Context(), "ask", "")
+		d.say("answer 3 fine\n")
+		if a := d.ended(end); a.result.Unconfirmed {
+			t.Errorf("the device's answer: %+v, %v", a.result, a.err)
+		}
+	})
+}
+
+func TestCommandThatTheLinkDoesNotTakeWasNotSent(t *testing.T) {
+	for _, transport := range []string{"tcp", "udp"} {
+		for _, name := range []string{"tell", "ask", "leave"} {
+			t.Run(transport+" "+name, func(t *testing.T) {
+				r := newToldRig(t)
+				link, conn := newFakeLink(transport)
+				defer conn.Close()
+				s, err := Begin(r.Profile, link)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.End()
+				link.deaf = errors.New("no room in the socket")
+				if a, err := s.Give(t.Context(), Order{Device: "d", Name: name}); !errors.Is(err, link.deaf) {
+					t.Errorf("got %+v, %v", a, err)
+				}
+				if got := r.uplink.taken(); !slices.Equal(got, []string{"sent d " + name, "expired d " + name + " (not-sent)"}) {
+					t.Errorf("told %q", got)
+				}
+				if open := link.closedFor() == ""; open != (transport == "udp" && name != "leave") {
+					t.Errorf("the link is closed for %q", link.closedFor())
+				}
+			})
+		}
 	}
 }
 

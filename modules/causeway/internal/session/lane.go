@@ -21,6 +21,7 @@ type lane struct {
 	wrapped []byte
 	lasts   []byte // the frame, where it stays as it is until the next read; nil otherwise
 	hasty   bool   // nothing may wait: a datagram, a command, a tick
+	unsent  error  // the last datagram that was not sent; a link that is a stream ends instead
 }
 
 // speaking is the device that was bound last, to skip the lookup.
@@ -46,7 +47,7 @@ func (s *Session) takeLane(speaks *speaking, hasty bool) *lane {
 }
 
 func (s *Session) giveLane(l *lane) {
-	l.session, l.speaks, l.lasts = nil, nil, nil
+	l.session, l.speaks, l.lasts, l.unsent = nil, nil, nil, nil
 	l.out.Reset()
 	for i := range l.out.Messages[:cap(l.out.Messages)] {
 		l.out.Messages[:cap(l.out.Messages)][i].Body = nil // it may be a part of the link's buffer
@@ -334,6 +335,7 @@ func (l *lane) write(b []byte) (err error) {
 			return err
 		}
 		l.session.fault(FaultSend, err) // one datagram is lost, as on its way it might be
+		l.unsent = err
 	}
 	return nil
 }

@@ -74,6 +74,8 @@ func (d *toyDialogue) Receive(f codec.Frame, out *codec.Outcome) error {
 		out.Results = append(out.Results, codec.Result{Correlation: rest[0], Payload: json.RawMessage(`"` + rest[1] + `"`)})
 	case "refuse":
 		out.Results = append(out.Results, codec.Result{Correlation: rest[0], Err: errors.New("the device will not")})
+	case "give-up":
+		out.Results = append(out.Results, codec.Result{Correlation: rest[0], Err: fmt.Errorf("toy: %w", codec.ErrNoAnswer)})
 	default:
 		return d.misbehave(words[0], out)
 	}
@@ -123,6 +125,8 @@ func (d *toyDialogue) Command(c codec.Command, out *codec.Outcome) error {
 		if c.Name == "leave" {
 			out.Close = "told to leave"
 		}
+	case "refuse":
+		out.Results = append(out.Results, codec.Result{Correlation: c.Correlation, Err: errors.New("the device has none")})
 	case "busy":
 		return codec.ErrBusy
 	case "panic":

@@ -67,6 +67,7 @@ const (
 	reasonNo          = "refused-by-device"
 	reasonNoAnswer    = "no-answer"
 	reasonNotSent     = "not-sent"
+	reasonUnconfirmed = "unconfirmed"
 	reasonLinkEnded   = "disconnected"
 	reasonCallerEnded = "caller-gone"
 )

@@ -81,12 +81,13 @@ func TestTurnsStandBetweenTheMessagesWhereTheyHappened(t *testing.T) {
 			old := s.enter()
 			old.say("login t-1\nnote a\n")
 			young := s.enter()
-			young.say("login t-1\nnote b\n")
+			young.say("login t-1\n")
 			<-old.served
+			young.say("note b\n")
 			young.session.Disconnect("operator")
 			<-young.served
 		}, []string{
-			"connected t-1", "a", "taken-over t-1", "connected t-1", "b", "disconnected t-1 (taken-over) elsewhere",
+			"connected t-1", "a", "taken-over t-1", "connected t-1", "disconnected t-1 (taken-over) elsewhere", "b",
 			"disconnected t-1 (operator)",
 		}},
 		{"a device that was away meanwhile", nil, func(s stage) {
@@ -191,7 +192,9 @@ func TestTurnsOfCommands(t *testing.T) {
 			[]string{"sent t-1 ask 7", "a", "answered t-1 ask 7"}},
 		{"answered with no", "ask", func(d *device, _ context.CancelFunc) { d.say("refuse 1\n") },
 			[]string{"sent t-1 ask 7", "answered t-1 ask 7 (refused-by-device)"}},
-		{"answered at once", "tell", nil, []string{"sent t-1 tell 7", "answered t-1 tell 7"}},
+		{"given up by the codec", "ask", func(d *device, _ context.CancelFunc) { d.say("give-up 1\n") },
+			[]string{"sent t-1 ask 7", "expired t-1 ask 7 (no-answer)"}},
+		{"sent, and never answered", "tell", nil, []string{"sent t-1 tell 7", "expired t-1 tell 7 (unconfirmed)"}},
 		{"the codec does not know it", "unheard of", nil, nil},
 		{"the device is busy", "busy", nil, nil},
 		{"the device leaves", "ask", func(d *device, _ context.CancelFunc) { d.leave() },

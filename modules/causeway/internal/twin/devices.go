@@ -30,8 +30,13 @@ const (
 // ErrAbsent says that a device is not connected; its values are pushed when it is.
 var ErrAbsent = errors.New("device not connected")
 
+// ErrUnconfirmed says that values were sent and that nothing will confirm them; they are
+// not pushed again.
+var ErrUnconfirmed = errors.New("sent, and the protocol confirms nothing")
+
 // Push sends desired values to a device and returns those that it confirmed. The
-// error is ErrAbsent when it is not connected.
+// error is ErrAbsent when it is not connected, ErrUnconfirmed when that is all that is
+// known.
 type Push func(ctx context.Context, device string, desired json.RawMessage) (confirmed json.RawMessage, err error)
 
 // Devices pushes devices.<id>.desired to the devices and remembers what they
@@ -41,7 +46,7 @@ type Devices struct {
 	// Answered hears what a device confirmed, or why it did not, in place of Report; optional, and
 	// set before Run. It may wait. After an error it is told again with the next round. What fails in
 	// the same way again is no news.
-	Answered func(ctx context.Context, device string, confirmed json.RawMessage, failure string) error
+	Answered func(ctx context.Context, device string, a DeviceAnswer) error
 
 	push    Push
 	changed func()
@@ -51,16 +56,25 @@ type Devices struct {
 	work   chan string
 }
 
+// DeviceAnswer is what became of the values that a device was to be told.
+type DeviceAnswer struct {
+	// Confirmed is an object of the values that the device confirmed, or empty.
+	Confirmed json.RawMessage
+	// Failure is why it did not confirm them, empty when it did.
+	Failure string
+	// Sent says that the failure is ErrUnconfirmed.
+	Sent bool
+}
+
 // wanted is what one device is to be told, and what it said.
 type wanted struct {
-	desired   json.RawMessage
-	queued    bool // it is being pushed, or will be
-	again     bool // the device came meanwhile
-	pushing   bool
-	settled   bool // the device has answered these values
-	untold    bool // Answered does not know yet
-	confirmed json.RawMessage
-	failure   string
+	desired json.RawMessage
+	queued  bool // it is being pushed, or will be
+	again   bool // the device came meanwhile
+	pushing bool
+	settled bool // the device has answered these values, or never will
+	untold  bool // Answered does not know yet
+	answer  DeviceAnswer
 }
 
 // NewDevices makes a Devices that wants nothing. Changed is called when there is
@@ -188,29 +202,31 @@ func (d *Devices) pushOne(ctx context.Context, id string) {
 func (d *Devices) answered(ctx context.Context, w *wanted, confirmed json.RawMessage, err error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	before := w.failure
+	before := w.answer.Failure
 	switch {
 	case errors.Is(err, ErrAbsent) || ctx.Err() != nil:
 		return false
+	case errors.Is(err, ErrUnconfirmed):
+		w.settled, w.answer = true, DeviceAnswer{Failure: ErrUnconfirmed.Error(), Sent: true}
 	case err != nil:
-		w.failure = strings.ToValidUTF8(err.Error()[:min(len(err.Error()), confirmedLimit)], "")
+		w.answer.Failure = strings.ToValidUTF8(err.Error()[:min(len(err.Error()), confirmedLimit)], "")
 	case len(confirmed) > confirmedLimit:
-		w.settled, w.confirmed, w.failure = true, nil, "the confirmed values are too large for the twin"
+		w.settled, w.answer = true, DeviceAnswer{Failure: "the confirmed values are too large for the twin"}
 	case !reportable(confirmed):
-		w.settled, w.confirmed, w.failure = true, nil, "the confirmed values have names that a twin cannot hold"
+		w.settled, w.answer = true, DeviceAnswer{Failure: "the confirmed values have names that a twin cannot hold"}
 	default:
-		w.settled, w.confirmed, w.failure = true, confirmed, ""
+		w.settled, w.answer = true, DeviceAnswer{Confirmed: confirmed}
 	}
-	w.untold = w.untold || d.Answered != nil && (w.settled || w.failure != before)
+	w.untold = w.untold || d.Answered != nil && (w.settled || w.answer.Failure != before)
 	return true
 }
 
 // tell tells Answered, if there is news.
 func (d *Devices) tell(ctx context.Context, id string, w *wanted) {
 	d.mu.Lock()
-	untold, confirmed, failure := w.untold, w.confirmed, w.failure
+	untold, answer := w.untold, w.answer
 	d.mu.Unlock()
-	if !untold || d.Answered(ctx, id, confirmed, failure) != nil {
+	if !untold || d.Answered(ctx, id, answer) != nil {
 		return
 	}
 	d.mu.Lock()
@@ -247,14 +263,14 @@ func (d *Devices) Report() map[string]any {
 	report := make(map[string]any, len(d.wanted))
 	size := 0
 	for _, id := range slices.Sorted(maps.Keys(d.wanted)) { // in order, so that what does not fit is always the same
-		w, entry := d.wanted[id], map[string]any{}
-		if len(w.confirmed) > 0 && json.Valid(w.confirmed) {
-			entry["reported"] = w.confirmed
+		a, entry := d.wanted[id].answer, map[string]any{}
+		if len(a.Confirmed) > 0 && json.Valid(a.Confirmed) {
+			entry["reported"] = a.Confirmed
 		}
-		if w.failure != "" {
-			entry["error"] = w.failure
+		if a.Failure != "" {
+			entry["error"] = a.Failure
 		}
-		if size += len(id) + len(w.confirmed) + len(w.failure); len(entry) > 0 && size <= confirmedInAll {
+		if size += len(id) + len(a.Confirmed) + len(a.Failure); len(entry) > 0 && size <= confirmedInAll {
 			report[id] = entry
 		}
 	}

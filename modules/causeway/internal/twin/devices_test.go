@@ -225,13 +225,17 @@ type telling struct {
 	heard []string
 }
 
-func (h *telling) answered(_ context.Context, device string, confirmed json.RawMessage, failure string) error {
+func (h *telling) answered(_ context.Context, device string, a DeviceAnswer) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.fails {
 		return errors.New("not connected")
 	}
-	h.heard = append(h.heard, fmt.Sprintf("%s %s %s", device, confirmed, failure))
+	words := fmt.Sprintf("%s %s %s", device, a.Confirmed, a.Failure)
+	if a.Sent {
+		words += " (sent)"
+	}
+	h.heard = append(h.heard, words)
 	return nil
 }
 
@@ -257,6 +261,26 @@ func TestWhatADeviceConfirmedIsToldAgainUntilItIsKnown(t *testing.T) {
 		if synctest.Wait(); len(h.heard) != 1 {
 			t.Errorf("told %v", h.heard)
 		}
+	})
+}
+
+// A device that never answers would get its values every minute.
+func TestWhatWasSentAndIsNeverConfirmedIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &telling{}
+		p := push(t, h)
+		p.answer("d", func(desired string) (string, error) { return desired, fmt.Errorf("push: %w", ErrUnconfirmed) })
+		p.configured(map[string]string{"d": `{"a":1}`})
+		p.now(t, `d {"a":1}`, `{"d":{"error":"sent, and the protocol confirms nothing"}}`)
+		p.Present("d")
+		time.Sleep(3 * pushAgain)
+		p.now(t, "", `{"d":{"error":"sent, and the protocol confirms nothing"}}`)
+		if got := fmt.Sprint(h.heard); got != "[d  sent, and the protocol confirms nothing (sent)]" {
+			t.Errorf("told %s", got)
+		}
+		p.answer("d", confirms)
+		p.configured(map[string]string{"d": `{"a":2}`})
+		p.now(t, `d {"a":2}`, `{"d":{"reported":{"a":2}}}`)
 	})
 }
 

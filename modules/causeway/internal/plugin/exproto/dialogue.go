@@ -177,7 +177,7 @@ func (d *dialogue) timeout(out *codec.Outcome) error {
 
 // Command implements codec.Commander. The one command is "message", with the payload
 // {"topic": "...", "payload": ..., "qos": 0}: text, {"hex": "..."}, or any other JSON.
-// It is done when the handler has taken it; handlers know of no answer to it.
+// It ends when the handler has taken it, unconfirmed; handlers know of no answer to it.
 func (d *dialogue) Command(c codec.Command, out *codec.Outcome) error {
 	if c.Name != "message" {
 		return fmt.Errorf("%w %q, known is message", codec.ErrUnknownCommand, c.Name)

@@ -25,8 +25,8 @@ func (i *instance) encoder() string {
 // Command implements codec.Commander: the payload is the data that the script
 // encodes, whatever the command's name, which it finds as input.command. The devices
 // of this convention answer, if at all, with an uplink of their own, so that the
-// command is complete when it is written; its result says the port that the script
-// chose.
+// command ends when it is written, unconfirmed; its result says the port that the
+// script chose.
 func (d *formatted) Command(c codec.Command, out *codec.Outcome) error {
 	name := d.encoder()
 	if name == "" {
@@ -59,11 +59,9 @@ func (d *formatted) Command(c codec.Command, out *codec.Outcome) error {
 		out.Reply = nil
 		return aboutCommand(err)
 	}
-	result := codec.Result{Correlation: c.Correlation}
-	if c.Name != codec.CommandDesired { // nothing was confirmed
-		result.Payload = json.RawMessage(fmt.Sprintf(`{"fPort":%d}`, port))
-	}
-	out.Results = append(out.Results, result)
+	out.Results = append(out.Results, codec.Result{
+		Correlation: c.Correlation, Payload: json.RawMessage(fmt.Sprintf(`{"fPort":%d}`, port)),
+	})
 	return nil
 }
 

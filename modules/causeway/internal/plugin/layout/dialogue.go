@@ -284,7 +284,8 @@ func (d *dialogue) Tick(now time.Time, out *codec.Outcome) error {
 			return false
 		}
 		out.Results = append(out.Results, codec.Result{
-			Correlation: p.correlation, Err: fmt.Errorf("layout %s: command %q: %w", d.l.name, p.command.name, errNoAnswer),
+			Correlation: p.correlation,
+			Err:         fmt.Errorf("layout %s: command %q: %w", d.l.name, p.command.name, codec.ErrNoAnswer),
 		})
 		return true
 	})

@@ -2,7 +2,6 @@ package layout
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -261,5 +260,3 @@ func (c *compiler) exchange(o object) string {
 	}
 	return lines + bytes("ack", "<<") + bytes("nak", "<!")
 }
-
-var errNoAnswer = errors.New("no answer from the device")

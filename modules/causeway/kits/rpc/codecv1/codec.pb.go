@@ -728,7 +728,8 @@ func (x *Frame) GetAt() *timestamppb.Timestamp {
 }
 
 // Command is an order to the device. The outcome's reply is the bytes for it; the
-// device's answer becomes a Result with this correlation in a later outcome.
+// device's answer becomes a Result with this correlation in a later outcome. One in the
+// outcome of the command itself says that it was sent, and is no confirmation.
 type Command struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Correlation   string                 `protobuf:"bytes,1,opt,name=correlation,proto3" json:"correlation,omitempty"`
