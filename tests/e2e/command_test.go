@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,12 @@ func sendCommandIsAnswered(t *testing.T, p world.Programs) {
 	status, payload = sim.Method("sendCommand", map[string]any{"deviceId": "nobody", "command": "getver", "queueSeconds": 1})
 	if status != 408 {
 		t.Errorf("an expired command: status %d, payload %s", status, payload)
+	}
+	_, metrics := g.Get("/metrics")
+	for _, outcome := range []string{"answered", "no-answer"} {
+		if !regexp.MustCompile(`(?m)^causeway_commands_total\{.*outcome="` + outcome + `"\} 1$`).MatchString(metrics) {
+			t.Errorf("no command is counted as %s", outcome)
+		}
 	}
 }
 

@@ -208,7 +208,6 @@ func (s *Service) end(w *waiting, a Answer) {
 		w.done <- a
 		return
 	}
-	s.opts.Counted(a.Status)
 	if err := s.opts.Ended(s.ctx, w.request, w.id, a); err != nil {
 		s.opts.Failed(fmt.Errorf("tell the end of command %s: %w", w.id, err))
 		return // the next start tells it

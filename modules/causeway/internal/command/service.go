@@ -47,8 +47,6 @@ type Options struct {
 	// Expired hears of queued commands that no device took in time, and of their ids. It
 	// must not block; optional.
 	Expired func(Request, string)
-	// Counted hears of the status of every command; optional.
-	Counted func(status int)
 }
 
 // Request is an order to a device.
@@ -110,9 +108,6 @@ var errStopped = errors.New("the gateway is going down")
 
 // New makes a service. Close ends it.
 func New(opts Options) *Service {
-	if opts.Counted == nil {
-		opts.Counted = func(int) {}
-	}
 	if opts.Failed == nil {
 		opts.Failed = func(error) {}
 	}
@@ -159,12 +154,6 @@ func (s *Service) Close() {
 // that may wait longer than the caller can is queued, and answered with
 // StatusQueued; its end goes to Options.Ended.
 func (s *Service) Do(ctx context.Context, r Request) Answer {
-	a := s.do(ctx, r)
-	s.opts.Counted(a.Status)
-	return a
-}
-
-func (s *Service) do(ctx context.Context, r Request) Answer {
 	d, connected := s.opts.Find(r.DeviceID)
 	switch queued := s.behindOthers(r.DeviceID); {
 	case connected && !queued && !r.Retry:

@@ -59,7 +59,6 @@ type field struct {
 	devices map[string]*fakeDevice
 	ended   []string // "id status"
 	expired []string // ids
-	counted []int
 	limit   int
 	looking func() // called in the middle of a look for a device
 	deaf    error  // what Ended fails with
@@ -95,11 +94,6 @@ func newKeptField(t *testing.T, store Store) *field {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.expired = append(f.expired, id)
-		},
-		Counted: func(status int) {
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			f.counted = append(f.counted, status)
 		},
 	})
 	t.Cleanup(f.Close)
@@ -208,9 +202,6 @@ func TestConnectedDeviceAnswersAtOnce(t *testing.T) {
 				if took := time.Since(began); took > 10*time.Second {
 					t.Errorf("it took %v", took)
 				}
-				if !slices.Equal(f.counted, []int{c.status}) {
-					t.Errorf("counted %v", f.counted)
-				}
 			})
 		})
 	}
@@ -304,9 +295,6 @@ func TestLongQueueingIsAnsweredAtOnce(t *testing.T) {
 		}
 		if want := []string{"1 200", "2 408"}; !slices.Equal(f.ended, want) {
 			t.Errorf("ended %v, want %v", f.ended, want)
-		}
-		if want := []int{202, 202, 200, 408}; !slices.Equal(f.counted, want) {
-			t.Errorf("counted %v, want %v", f.counted, want)
 		}
 		f.empty()
 	})

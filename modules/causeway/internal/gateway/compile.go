@@ -155,12 +155,7 @@ func (g *Gateway) door(ctx context.Context, p *plan, name string, l config.Liste
 	d.profile.Observer = d.observer
 	tell := g.events.of(name, l.Codec)
 	d.profile.Turned = func(t session.Turn) {
-		switch {
-		case t.Kind == session.TurnTakenOver:
-			d.observer.DuplicateLogins.Inc()
-		case t.Kind == session.TurnRefused && t.Reason == session.ReasonElsewhere:
-			d.observer.Logins.Inc("elsewhere")
-		}
+		d.observer.turned(t)
 		tell(t)
 	}
 	d.admission = &admission{

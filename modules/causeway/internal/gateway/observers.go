@@ -203,6 +203,24 @@ type listenerObserver struct {
 	admission   *admission // set before the first link
 }
 
+// turned counts what turns in the life of a device.
+func (o *listenerObserver) turned(t session.Turn) {
+	switch t.Kind {
+	case session.TurnTakenOver:
+		o.DuplicateLogins.Inc()
+	case session.TurnRefused:
+		if t.Reason == session.ReasonElsewhere {
+			o.Logins.Inc("elsewhere")
+		}
+	case session.TurnCommandAnswered, session.TurnCommandExpired:
+		outcome := t.Reason
+		if outcome == "" {
+			outcome = "answered"
+		}
+		o.Commands.Inc(outcome)
+	}
+}
+
 func (o *observers) listener(name, codec string) *listenerObserver {
 	return &listenerObserver{
 		Listener: o.metrics.Listener(name), name: name, codec: codec, flood: o.flood, letters: o.letters,
