@@ -8,6 +8,8 @@ const { Mqtt } = require('azure-iot-device-mqtt');
 const { group, http, stored, state, tokens, once, pause, wait, protocols, ca, device, control, counts } = require('./bench.js');
 const { environment } = require('./environment.js');
 const { leaf } = require('./leaf.js');
+const { certificate } = require('./certificate.js');
+const { expiry } = require('./expiry.js');
 
 async function over({ name, transport, gateway, extra }) {
   const check = group();
@@ -165,10 +167,14 @@ async function distrust() {
 
 (async () => {
   for (const protocol of protocols) await over(protocol);
+  // These wait most of their time, and nothing from here on cuts the connections of all.
+  const expiries = protocols.filter(({ name }) => name === 'MQTT' || name === 'AMQP').map(expiry);
   for (const protocol of protocols) await environment(protocol);
   for (const protocol of protocols) await leaf(protocol);
+  for (const protocol of protocols) await certificate(protocol);
   await refusals();
   await distrust();
+  await Promise.all(expiries);
   const { passed, failed } = counts();
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed ? 1 : 0);
