@@ -93,16 +93,15 @@ async function over({ name, transport, gateway, extra }) {
     await check(`${name}: a message at an input that it does not settle comes again`, async () => {
       const { accepted } = (await http('GET', '/stats')).inputs;
       const twice = once((done) => {
-        let before = false;
+        let left = false;
         heard = (to, message) => {
-          const settles = before || message.getBytes().toString() !== 'once more';
-          before = true;
-          if (settles) client.complete(message, () => done(message));
+          const ours = message.getBytes().toString() === 'once more';
+          if (ours && !left) left = true;
+          else client.complete(message, () => { if (ours) done(); });
         };
       });
       await fetch(`${control}/inputs/${module_}/commands`, { method: 'POST', body: 'once more' });
-      const [message] = await twice;
-      assert.equal(message.getBytes().toString(), 'once more');
+      await twice;
       while ((await http('GET', '/stats')).inputs.accepted === accepted) await pause(50);
     });
   }
