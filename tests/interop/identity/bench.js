@@ -62,4 +62,4 @@ async function each(items, f) {
   return results;
 }
 
-module.exports = { player, check, control, until, each, ready, failures: () => failed };
+module.exports = { player, check, control, until, each, stopped: () => Boolean(stuck), ready, failures: () => failed };

@@ -22,6 +22,10 @@ async function expiry({ name, transport, gateway, extra }) {
     await pause(1100); // one that is made in the same second is the same token
     const before = await seen();
     assert.deepEqual(await http('POST', `/tokens/expire?identity=${identity}`), { expired: 1 });
+    // What is called while the connection ends gets no answer.
+    const gone = ({ clients, identities }) => !clients.some((c) => c.identity === identity && c.connected)
+      || identities[identity].connections > before.connections;
+    while (!gone(await http('GET', '/stats'))) await pause(20);
     assert.equal((await call(100)).status, 201);
     const after = await seen();
     assert.deepEqual([after.connections, after.refused], [before.connections + 1, before.refused]);
