@@ -6,25 +6,37 @@ const fs = require('fs');
 
 const player = process.env.DEVICES;
 const ready = JSON.parse(fs.readFileSync(process.env.READY));
-const limit = 40000; // milliseconds for one check
+const limit = 60000; // milliseconds for one check
 const atOnce = 20; // requests that are under way together
 
 let failed = 0;
+// stuck is the check that ran out of time. It still goes on and would disturb what comes after it, so that the rest fails
+// with it.
+let stuck;
 
-async function check(name, body) {
+function fail(name, why) {
+  failed++;
+  console.log(`FAIL ${player}: ${name}: ${why}`.replace(/\n/g, ' '));
+}
+
+async function check(name, body, ms = limit) {
+  if (stuck) return fail(name, `not made, for time ran out in: ${stuck}`);
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`the check took over ${limit} ms`)), limit);
+    timer = setTimeout(() => {
+      stuck = name;
+      reject(new Error(`the check took over ${ms} ms`));
+    }, ms);
   });
   try {
-    await Promise.race([body(), late]);
-    console.log(`ok   ${player}: ${name}`);
+    const note = await Promise.race([body(), late]);
+    console.log(`ok   ${player}: ${name}${typeof note === 'string' ? `: ${note}` : ''}`);
   } catch (err) {
-    failed++;
-    console.log(`FAIL ${player}: ${name}: ${err.name} ${err.message}`.replace(/\n/g, ' '));
+    fail(name, `${err.name} ${err.message}`);
   } finally {
     clearTimeout(timer);
   }
+  return undefined;
 }
 
 async function control(method, path) {
@@ -34,9 +46,8 @@ async function control(method, path) {
 }
 
 // until asks again and again; the check's limit ends it.
-async function until(what, holds) {
-  for (const end = Date.now() + limit; !(await holds());) {
-    if (Date.now() > end) throw new Error(`never: ${what}`);
+async function until(holds) {
+  while (!stuck && !(await holds())) {
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
@@ -51,4 +62,4 @@ async function each(items, f) {
   return results;
 }
 
-module.exports = { player, check, control, until, each, ready, failures: () => failed };
+module.exports = { player, check, control, until, each, stopped: () => Boolean(stuck), ready, failures: () => failed };

@@ -4,24 +4,39 @@
 const { chromium } = require('playwright-core');
 const path = require('node:path');
 
-const limit = 30000; // ms for one check
+const limit = 60000; // ms for one check
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync'];
 
 let failed = 0;
 
-async function check(name, body) {
+// stuck is the check of the present page that ran out of time. It still goes on and would disturb what comes after it, so
+// that the rest of that page's checks fails with it. A page that is visited begins anew.
+let stuck;
+
+function fail(name, why) {
+  failed++;
+  console.log(`FAIL portal: ${name}: ${why.split('\n').slice(0, 4).join(' ')}`);
+}
+
+async function check(name, body, ms = limit) {
+  if (stuck) return fail(name, `not made, for time ran out in: ${stuck}`);
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not done in ${limit} ms`)), limit); });
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => {
+      stuck = name;
+      reject(new Error(`not done in ${ms} ms`));
+    }, ms);
+  });
   try {
     const note = await Promise.race([body(), late]);
     console.log(`ok   portal: ${name}${note ? `: ${note}` : ''}`);
   } catch (err) {
-    failed++;
-    console.log(`FAIL portal: ${name}: ${String(err.message).split('\n').slice(0, 4).join(' ')}`);
+    fail(name, String(err.message));
   } finally {
     clearTimeout(timer);
   }
+  return undefined;
 }
 
 const launch = () => chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags });
@@ -30,10 +45,11 @@ const sizes = { desk: { width: 1280, height: 800 }, phone: { width: 390, height:
 
 // visit opens the page and gathers what a clean page has none of: errors, refusals of its policy, requests to elsewhere.
 async function visit(browser, url, size, scheme) {
+  stuck = undefined;
   const context = await browser.newContext({ viewport: sizes[size], colorScheme: scheme, hasTouch: size === 'phone', locale: 'en-GB' });
   const page = await context.newPage();
   const complaints = [];
-  page.setDefaultTimeout(10000);
+  page.setDefaultTimeout(30000);
   page.on('pageerror', (err) => complaints.push(`error: ${err.message}`));
   page.on('console', (m) => { if (m.type() === 'error' && !/status of 4\d\d/.test(m.text())) complaints.push(m.text()); });
   page.on('request', (r) => { if (!r.url().startsWith(new URL(url).origin)) complaints.push(`request: ${r.url()}`); });
@@ -76,10 +92,14 @@ function nameless() {
 }
 
 // measure notes, from now on, the longest task, the longest time from an input to its frame, and the longest time
-// without a frame.
+// without a frame. Called again it begins anew.
 function measure() {
-  globalThis.measured = { task: 0, tasks: 0, input: 0, inputs: 0, gap: 0, frame: 0, frames: 0 };
-  const m = globalThis.measured;
+  const nothing = { task: 0, tasks: 0, input: 0, inputs: 0, gap: 0, frame: 0, frames: 0 };
+  if (globalThis.measured) {
+    Object.assign(globalThis.measured, nothing);
+    return;
+  }
+  const m = globalThis.measured = nothing;
   new PerformanceObserver((list) => {
     for (const e of list.getEntries()) { m.tasks++; m.task = Math.max(m.task, e.duration); }
   }).observe({ type: 'longtask' });

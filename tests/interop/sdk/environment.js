@@ -4,11 +4,12 @@
 const assert = require('node:assert/strict');
 const { Message } = require('azure-iot-common');
 const { ModuleClient } = require('azure-iot-device');
-const { check, http, stored, state, device } = require('./bench.js');
+const { group, http, stored, state, wait, device } = require('./bench.js');
 
 const styles = { workload: 'through the workload API', connectionstring: 'with a connection string and a file of roots' };
 
 async function environment({ name, transport, gateway, extra }) {
+  const check = group();
   const module_ = `sdk-${name.toLowerCase()}`;
   for (const [style, how] of Object.entries(styles)) {
     await check(`${name}: ModuleClient.fromEnvironment ${how}: sends, has its twin, answers a method`, async () => {
@@ -30,9 +31,7 @@ async function environment({ name, transport, gateway, extra }) {
         assert.equal((await stored(`${module_}-${style}`)).module, module_);
         assert.ok((await client.getTwin()).properties.desired.$version >= 1);
         client.onMethod('measure', (request, response) => response.send(200, style));
-        const result = await http('POST', `/twins/${device}/modules/${module_}/methods`, {
-          methodName: 'measure', payload: null, responseTimeoutInSeconds: 10, connectTimeoutInSeconds: 15,
-        });
+        const result = await http('POST', `/twins/${device}/modules/${module_}/methods`, { methodName: 'measure', payload: null, ...wait });
         assert.deepEqual(result, { status: 200, payload: style });
       } finally {
         for (const variable of Object.keys(variables)) delete process.env[variable];

@@ -4,9 +4,10 @@
 const assert = require('node:assert/strict');
 const { Message } = require('azure-iot-common');
 const { Client } = require('azure-iot-device');
-const { check, http, stored, state, once, ca } = require('./bench.js');
+const { group, http, stored, state, once, wait, ca, control } = require('./bench.js');
 
 async function leaf({ name, transport, gateway, extra }) {
+  const check = group();
   const id = `leaf-${name.toLowerCase()}`;
   const text = JSON.parse(process.env.HUB_CONNECTION_STRINGS)[id].replace(/GatewayHostName=[^;]*/, `GatewayHostName=${gateway}`);
   let client;
@@ -33,15 +34,13 @@ async function leaf({ name, transport, gateway, extra }) {
   });
   await check(`${name}: a leaf device answers a direct method`, async () => {
     client.onDeviceMethod('measure', (request, response) => response.send(201, request.payload));
-    const result = await http('POST', `/twins/${id}/methods`, {
-      methodName: 'measure', payload: [1, 'ü'], responseTimeoutInSeconds: 10, connectTimeoutInSeconds: 15,
-    });
+    const result = await http('POST', `/twins/${id}/methods`, { methodName: 'measure', payload: [1, 'ü'], ...wait });
     assert.deepEqual(result, { status: 201, payload: [1, 'ü'] });
   });
   await check(`${name}: a leaf device completes a message from the cloud`, async () => {
     const came = once((done) => client.on('message', (message) => client.complete(message, () => done(message))));
     await state(id, (c) => c && c.c2d);
-    await fetch(`${process.env.HUB_CONTROL}/devices/${id}/messages/devicebound?colour=light%20blue`, { method: 'POST', body: 'go' });
+    await fetch(`${control}/devices/${id}/messages/devicebound?colour=light%20blue`, { method: 'POST', body: 'go' });
     const [message] = await came;
     assert.deepEqual([message.getData().toString(), message.properties.getValue('colour')], ['go', 'light blue']);
   });

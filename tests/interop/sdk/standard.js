@@ -7,9 +7,10 @@ const { Message } = require('azure-iot-common');
 const { ModuleClient } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { Amqp, AmqpWs } = require('azure-iot-device-amqp');
-const { check, http, stored, state, counts } = require('./bench.js');
+const { group, http, stored, state, pause, counts } = require('./bench.js');
 
 const module_ = process.argv[2];
+const check = group();
 const transports = {
   'sdk-mqtt': ['MQTT', Mqtt], 'sdk-mqtt-ws': ['MQTT-WS', MqttWs], 'sdk-amqp': ['AMQP', Amqp], 'sdk-amqp-ws': ['AMQP-WS', AmqpWs],
 };
@@ -41,9 +42,11 @@ async function program() {
     await state(`edge/${module_}`, (c) => c && c.inputs);
     const answer = await fetch(`${process.env.HUB_CONTROL}/inputs/${module_}/commands`, { method: 'POST', body: 'go' });
     assert.ok(answer.ok);
-    const found = async () => (await http('GET', '/messages?limit=100000')).find((m) => m.module === module_);
     let message;
-    while (!message) message = await found();
+    while (!message) {
+      message = (await http('GET', '/messages?limit=100000')).find((m) => m.module === module_);
+      if (!message) await pause(50);
+    }
     assert.deepEqual([message.output, Buffer.from(message.bodyBase64, 'base64').toString()], ['out', 'commands: go']);
   });
 }

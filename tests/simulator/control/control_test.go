@@ -136,7 +136,7 @@ func TestRequestsAndAnswers(t *testing.T) {
 		{"a key derived of nobody", "POST", "/identities", `{"device":"leaf","key":"derived:x"}`, 404, "not known"},
 		{"many leaf devices", "POST", "/leaves", `{"id":"d-[8-10]"}`, 200, `["d-8","d-9","d-10"]`},
 		{"a bad pattern", "POST", "/leaves", `{"id":"d-[8]"}`, 400, "meter-[001-300]"},
-		{"stats of identities", "GET", "/stats", "", 200, `"identities":{"edge/m":{"attaches":0`},
+		{"stats of identities", "GET", "/stats", "", 200, `"identities":{"edge/m":{"tokens":0,"attaches":0`},
 		{"peaks", "DELETE", "/stats/peaks", "", 200, "true"},
 		{"what became of messages", "GET", "/feedback", "", 200, "[]"},
 		{"a bad wait", "GET", "/feedback?wait=1h", "", 400, "0s to 300s"},

@@ -119,7 +119,7 @@ type Fault struct {
 // written down here so that heads and hub can be built apart.
 type Head interface {
 	// CheckToken judges a put-token as CBS does: syntax, audience shape, expiry.
-	// It returns whose token it is. The signature is not looked at.
+	// It returns whose token it is, and counts it there. The signature is not looked at.
 	CheckToken(token string) (Identity, time.Time, error)
 	// Authenticate judges the token in full, at the first link of an identity and
 	// at every re-authentication.

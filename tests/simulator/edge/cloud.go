@@ -54,6 +54,7 @@ func (c *Cloud) CheckToken(text string) (Identity, time.Time, error) {
 	if err != nil {
 		return Identity{}, time.Time{}, err
 	}
+	c.tallyOf(t.id).tokens.Add(1)
 	return t.id, t.expires, nil
 }
 

@@ -10,6 +10,7 @@ import (
 type tally struct {
 	at atomic.Int64 // when it was last heard of
 
+	tokens                               atomic.Uint64
 	attaches, refused, connections       atomic.Uint64
 	telemetry, twinGets, twinPatches     atomic.Uint64
 	methods, answers                     atomic.Uint64
@@ -18,6 +19,9 @@ type tally struct {
 
 // IdentityStats are one identity's totals since the hub started.
 type IdentityStats struct {
+	// Tokens counts those that were put for it and taken, over AMQP alone: over MQTT a token
+	// comes with a login.
+	Tokens uint64 `json:"tokens"`
 	// Attaches counts the links that it asked for, or over MQTT its logins; Refused those
 	// that were not opened, and tokens and certificates that did not hold.
 	Attaches uint64 `json:"attaches"`
@@ -101,6 +105,7 @@ func (h *Hub) IdentityStats() map[string]IdentityStats {
 	all := make(map[string]IdentityStats, len(h.seen.tallies))
 	for id, t := range h.seen.tallies {
 		all[id.String()] = IdentityStats{
+			Tokens:   t.tokens.Load(),
 			Attaches: t.attaches.Load(), Refused: t.refused.Load(), Connections: t.connections.Load(),
 			Telemetry: t.telemetry.Load(), TwinGets: t.twinGets.Load(), TwinPatches: t.twinPatches.Load(),
 			Methods: t.methods.Load(), Answers: t.answers.Load(),

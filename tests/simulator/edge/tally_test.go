@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,36 @@ func TestTheHubRemembersWhenAClientWasSeen(t *testing.T) {
 	}
 	if at := h.LastSeen(id); !at.IsZero() {
 		t.Errorf("a removed identity was seen at %v", at)
+	}
+}
+
+func TestTokensThatArePutAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newHub(t, edge.Options{})
+	cloud, err := edge.NewCloud(h, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := module("m")
+	good, err := h.Sign(id, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := h.Sign(id, -time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, token := range []string{good, old, "nonsense", good, strings.Replace(good, "%2Fm&", "%2Fnobody&", 1)} {
+		_, _, _ = h.CheckToken(token)
+	}
+	if _, _, err := cloud.CheckToken(good); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Authenticate(id, good); err != nil {
+		t.Fatal(err)
+	}
+	if stats := h.IdentityStats(); len(stats) != 1 || stats[id.String()].Tokens != 3 {
+		t.Errorf("got %+v", stats)
 	}
 }
 

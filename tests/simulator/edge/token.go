@@ -119,6 +119,7 @@ func (h *Hub) CheckToken(text string) (Identity, time.Time, error) {
 	if err != nil {
 		return Identity{}, time.Time{}, err
 	}
+	h.tallyOf(t.id).tokens.Add(1)
 	return t.id, t.expires, nil
 }
 
