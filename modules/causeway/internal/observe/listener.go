@@ -48,8 +48,8 @@ func newListenerVectors(register prometheus.Registerer) *listenerVectors {
 		panics: counter("causeway_codec_failures_total",
 			"Failures of a codec itself (panic, budget), each of which closed a link.", "listener"),
 		commands: counter("causeway_commands_total",
-			"Commands to connected devices: answered, refused-by-device, unconfirmed, no-answer, not-sent, disconnected, "+
-				"caller-gone.", "listener", "outcome"),
+			"Commands to connected devices: answered, refused-by-device, unconfirmed, no-answer, and so on.",
+			"listener", "outcome"),
 		logins: counter("causeway_logins_total",
 			"Devices that authentication has judged, by outcome.", "listener", "outcome"),
 		takenOver: counter("causeway_duplicate_logins_total",
