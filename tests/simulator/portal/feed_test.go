@@ -33,7 +33,7 @@ func TestAPageSeesWhatWasThereAndWhatComes(t *testing.T) {
 // The last event comes when nothing new has happened for 20 periods, long after ReadTimeout.
 func TestAQuietFeedStaysOpen(t *testing.T) {
 	t.Parallel()
-	_, url := serve(t, portal.Options{Period: 10 * time.Millisecond})
+	_, url := serve(t, portal.Options{Period: 60 * time.Millisecond})
 	s := watch(t, url+"/portal/feed")
 	for range 3 {
 		if e := s.next(); e.Rows == nil || len(e.Rows) != 0 {

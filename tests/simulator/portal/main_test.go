@@ -42,7 +42,7 @@ func serve(t *testing.T, opts portal.Options) (*edge.Hub, string) {
 		t.Fatal(err)
 	}
 	s := httptest.NewUnstartedServer(portal.New(h, heads(true), opts))
-	s.Config.ReadTimeout = 50 * time.Millisecond // a feed outlives it
+	s.Config.ReadTimeout = time.Second // a feed outlives it
 	s.Start()
 	t.Cleanup(s.Close)
 	return h, s.URL
