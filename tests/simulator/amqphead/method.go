@@ -14,12 +14,13 @@ import (
 const noStatus = 400000
 
 // Method implements edge.Session.
-func (c *client) Method(call edge.MethodCall) {
+func (c *client) Method(call edge.MethodCall) (taken bool) {
 	c.send(methodCalls, &amqp.Message{
 		Properties:            &amqp.Properties{CorrelationID: call.Correlation},
 		ApplicationProperties: amqp.Map{{Key: "IoThub-methodname", Value: call.Name}},
 		Data:                  [][]byte{call.Payload},
 	}, amqp.Outgoing{})
+	return true
 }
 
 // methodAnswer handles a client's answer. Correlation ids are compared as lower-case

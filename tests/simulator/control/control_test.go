@@ -77,10 +77,11 @@ func (a *answering) Reset() { a.Close("reset") }
 
 func (a *answering) Desired(patch json.RawMessage) { a.desired <- string(patch) }
 func (a *answering) Input(d edge.Delivery)         { d.Settle(edge.Accepted) }
-func (a *answering) Method(c edge.MethodCall) {
+func (a *answering) Method(c edge.MethodCall) (taken bool) {
 	if !a.silent {
 		a.hub.AnswerMethod(a.id, c.Correlation, 201, json.RawMessage(`{"name":"`+c.Name+`","got":`+string(c.Payload)+`}`))
 	}
+	return true
 }
 
 func newAPI(t *testing.T) (*control.API, *edge.Hub, *power, *answering) {

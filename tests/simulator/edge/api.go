@@ -82,8 +82,9 @@ const (
 type Session interface {
 	// Desired delivers a desired-properties patch with its $version.
 	Desired(patch json.RawMessage)
-	// Method delivers a method call; the head answers through Hub.AnswerMethod.
-	Method(MethodCall)
+	// Method delivers a method call; the head answers through Hub.AnswerMethod. False says that
+	// the client listens to methods no more, and that the call can go elsewhere.
+	Method(MethodCall) (taken bool)
 	// Input delivers a module input message, one at a time for each identity.
 	Input(Delivery)
 	// Close ends the session: taken over, token expired, removed, fault injected.

@@ -3,6 +3,7 @@ package edge_test
 import (
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -47,6 +48,7 @@ type client struct {
 	desired chan string
 	methods chan edge.MethodCall
 	inputs  chan edge.Delivery
+	deaf    atomic.Bool // to the next method
 	mu      sync.Mutex
 	closed  []string
 }
@@ -58,8 +60,14 @@ func newClient() *client {
 }
 
 func (c *client) Desired(patch json.RawMessage) { c.desired <- string(patch) }
-func (c *client) Method(call edge.MethodCall)   { c.methods <- call }
-func (c *client) Input(d edge.Delivery)         { c.inputs <- d }
+func (c *client) Method(call edge.MethodCall) (taken bool) {
+	if c.deaf.Swap(false) {
+		return false
+	}
+	c.methods <- call
+	return true
+}
+func (c *client) Input(d edge.Delivery) { c.inputs <- d }
 func (c *client) Close(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -87,10 +87,6 @@ func (h *Hub) Invoke(ctx context.Context, id Identity, r MethodRequest) (MethodR
 		return MethodResult{}, err
 	}
 	h.counters.methods.Add(1)
-	s, err := h.awaitMethods(ctx, id, r.ConnectTimeout)
-	if err != nil {
-		return MethodResult{}, err
-	}
 	correlation := guid()
 	c := &call{target: id, answer: make(chan MethodResult, 1)}
 	h.mu.Lock()
@@ -105,8 +101,12 @@ func (h *Hub) Invoke(ctx context.Context, id Identity, r MethodRequest) (MethodR
 		delete(h.calls, correlation)
 		h.mu.Unlock()
 	}()
+	if err := h.deliverMethod(ctx, id, r.ConnectTimeout, MethodCall{
+		Correlation: correlation, Name: r.Name, Payload: r.Payload,
+	}); err != nil {
+		return MethodResult{}, err
+	}
 	h.seen.of(id).methods.Add(1)
-	s.Method(MethodCall{Correlation: correlation, Name: r.Name, Payload: r.Payload})
 	timer := time.NewTimer(r.ResponseTimeout)
 	defer timer.Stop()
 	select {
@@ -118,6 +118,41 @@ func (h *Hub) Invoke(ctx context.Context, id Identity, r MethodRequest) (MethodR
 		return MethodResult{}, fmt.Errorf("method %s of %s: %w", r.Name, id, ctx.Err())
 	case <-h.done:
 		return MethodResult{}, fmt.Errorf("method %s of %s: the hub closed: %w", r.Name, id, ErrMethodTimeout)
+	}
+}
+
+// deliverMethod gives a call to its target when that listens. One that has ceased to at that
+// moment, as it does before it connects anew, is waited for again.
+func (h *Hub) deliverMethod(ctx context.Context, id Identity, limit time.Duration, call MethodCall) error {
+	until := time.Now().Add(limit)
+	for {
+		s, err := h.awaitMethods(ctx, id, max(time.Until(until), 0))
+		if err != nil {
+			return err
+		}
+		switch {
+		case s.Method(call):
+			return nil
+		case !time.Now().Before(until):
+			return fmt.Errorf("method target %s: %w", id, ErrNotConnected)
+		case !wait(ctx, listenAgain):
+			return fmt.Errorf("method target %s: %w", id, ctx.Err())
+		}
+	}
+}
+
+// listenAgain is the pause before a target that did not take a call is looked at again.
+const listenAgain = 10 * time.Millisecond
+
+// wait is false when ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -50,6 +50,40 @@ func TestAMethodReturnsTheModulesAnswer(t *testing.T) {
 	}
 }
 
+// A client that is about to connect anew listens no more first. A call on its way is not lost.
+func TestAMethodThatItsTargetDoesNotTakeWaitsForItToListenAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		wait time.Duration
+		want error
+	}{
+		{"with time to wait", 10 * time.Second, nil},
+		{"without", 0, edge.ErrNotConnected},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, m := methodHub(t)
+				defer h.Close()
+				m.deaf.Store(true)
+				over := make(chan struct{})
+				defer close(over)
+				go func() {
+					select {
+					case call := <-m.methods:
+						h.AnswerMethod(module("m"), call.Correlation, 200, nil)
+					case <-over:
+					}
+				}()
+				_, err := h.Invoke(t.Context(), module("m"), edge.MethodRequest{Name: "ping", ConnectTimeout: c.wait})
+				if !errors.Is(err, c.want) {
+					t.Errorf("got %v, want %v", err, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestMethodRequestsHaveLimits(t *testing.T) {
 	t.Parallel()
 	h, _ := methodHub(t)

@@ -103,18 +103,19 @@ func (c *client) acknowledged(id uint16) {
 	}
 }
 
-// send delivers on a topic that a subscription must match.
-func (c *client) send(topic string, payload []byte, enqueued time.Time, settle func(edge.Outcome)) {
+// send delivers on a topic that a subscription must match, and is false when none does.
+func (c *client) send(topic string, payload []byte, enqueued time.Time, settle func(edge.Outcome)) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := flight{topic: topic, payload: payload, settle: settle}
 	qos, ok := c.subs.match(topic, enqueued)
 	if !ok {
 		f.done(edge.Rejected)
-		return
+		return false
 	}
 	f.qos = qos
 	c.deliver(f)
+	return true
 }
 
 // Input implements edge.Session: a message for a module input, or, for a leaf device, one
@@ -131,8 +132,8 @@ func (c *client) Input(d edge.Delivery) {
 }
 
 // Method implements edge.Session.
-func (c *client) Method(call edge.MethodCall) {
-	c.send(callPrefix+escape(call.Name)+"/?$rid="+call.Correlation, call.Payload, time.Time{}, nil)
+func (c *client) Method(call edge.MethodCall) (taken bool) {
+	return c.send(callPrefix+escape(call.Name)+"/?$rid="+call.Correlation, call.Payload, time.Time{}, nil)
 }
 
 // Desired implements edge.Session.

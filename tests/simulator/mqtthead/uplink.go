@@ -216,16 +216,18 @@ func (c *client) subscribe(pk *packets.Packet) error {
 }
 
 func (c *client) unsubscribe(pk *packets.Packet) error {
-	c.mu.Lock()
+	rest := c.subs.clone()
 	for _, f := range pk.Filters {
-		c.subs.remove(f.Filter)
+		rest.remove(f.Filter)
 	}
-	c.mu.Unlock()
-	for _, f := range pk.Filters {
-		if topic, ok := topicOf(f.Filter); ok && !c.subs.subscribes(topic) && !c.ended() {
+	for _, f := range pk.Filters { // the hub first, so that it gives nothing which the client does not take
+		if topic, ok := topicOf(f.Filter); ok && !rest.subscribes(topic) && !c.ended() {
 			c.server.head.Unsubscribe(c.id, topic)
 		}
 	}
+	c.mu.Lock()
+	c.subs = rest
+	c.mu.Unlock()
 	if c.subs.Kept {
 		if err := c.keep(); err != nil {
 			return err
