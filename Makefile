@@ -43,15 +43,27 @@ build: ## compile the gateway, the simulator and the fleet into ./bin
 ##@ Check
 
 .PHONY: test
-test: race law lint ## everything that has to hold: unit, e2e and law tests with the race detector, then lint
+test: ## everything that has to hold: unit, e2e, chaos and law tests with the race detector, and lint
+	@$(MAKE) unit
+	@$(MAKE) -j2 --output-sync=target race-e2e static
+	@$(MAKE) race-chaos
 
-# The end-to-end cases use the machine's time, so they run on their own, after the rest; most of it they wait, so
-# that four at a time do not hinder one another.
-.PHONY: race
-race: ## unit, e2e and chaos tests, shuffled, with the race detector
+.PHONY: unit
+unit: ## unit tests, shuffled, with the race detector
 	go test -race -shuffle=on -timeout 300s $$(go list $(PATTERNS) | grep -v -e /tests/e2e -e /tests/chaos -e /tests/law)
-	go test -race -shuffle=on -parallel 4 -timeout 300s ./tests/e2e/...
+
+# The end-to-end cases use the machine's time, so they run after the unit tests; most of it they wait, so that six at
+# a time, and what reads the source only, do not hinder one another.
+.PHONY: race-e2e
+race-e2e:
+	go test -race -shuffle=on -parallel 6 -timeout 300s ./tests/e2e/...
+
+.PHONY: race-chaos
+race-chaos:
 	go test -race -shuffle=on -timeout 300s ./tests/chaos/...
+
+.PHONY: static
+static: law lint
 
 .PHONY: e2e
 e2e: ## the whole product: real processes, real sockets; UPSTREAM=Mqtt (AmqpWs, MqttWs) over another protocol
