@@ -52,11 +52,11 @@ test: ## everything that has to hold: unit, e2e, chaos and law tests with the ra
 unit: ## unit tests, shuffled, with the race detector
 	go test -race -shuffle=on -timeout 300s $$(go list $(PATTERNS) | grep -v -e /tests/e2e -e /tests/chaos -e /tests/law)
 
-# The end-to-end cases use the machine's time, so they run after the unit tests; most of it they wait, so that six at
+# The end-to-end cases use the machine's time, so they run after the unit tests; most of it they wait, so that eight at
 # a time, and what reads the source only, do not hinder one another.
 .PHONY: race-e2e
 race-e2e:
-	go test -race -shuffle=on -parallel 6 -timeout 300s ./tests/e2e/...
+	go test -race -shuffle=on -parallel 8 -timeout 300s ./tests/e2e/...
 
 .PHONY: race-chaos
 race-chaos:

@@ -143,7 +143,7 @@ func TestAWrongPasswordIsRefusedAndCoolsDownAndTheRightOneIsAcknowledged(t *test
 	s := g.connect("tcp")
 	s.says("login d-1 sesame", "welcome")
 	s.says("note a", "OK a")
-	g.sim.WaitMessages("d-1", 1, 10*time.Second)
+	g.sim.WaitMessages("d-1", 1, 30*time.Second)
 	g.call("removeDevice", map[string]any{"deviceId": "d-1"}, 200)
 	s.closed()
 }
@@ -158,7 +158,7 @@ func TestADatagramsLoginIsJudgedWhileItsSocketGoesOn(t *testing.T) {
 		stranger.asks("login d-1 guess", "no")
 	}
 	s.asks("note a", "OK a")
-	g.sim.WaitMessages("d-1", 1, 10*time.Second)
+	g.sim.WaitMessages("d-1", 1, 30*time.Second)
 	stranger.send("note b") // nobody has logged in there
 	g.connect("udp").asks("login d-1 sesame", "welcome")
 	if list := g.sim.Messages(0); len(list) != 1 {
@@ -196,9 +196,9 @@ func TestADeviceInQuarantineIsAdmittedByAMethod(t *testing.T) {
 	}
 	d.send(1)
 	d.acknowledged(10 * time.Second)
-	sim.WaitMessages(imei, 3, 10*time.Second)
+	sim.WaitMessages(imei, 3, 30*time.Second)
 	login(t, g.Addr("trackers"), imei).send(1) // it is known by now
-	sim.WaitMessages(imei, 4, 10*time.Second)
+	sim.WaitMessages(imei, 4, 30*time.Second)
 }
 
 func TestAnAdmissionThatExpiresClosesTheConnection(t *testing.T) {

@@ -23,7 +23,7 @@ func TestALargeDocumentGoesInPartsAndIsAcknowledgedOnce(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	record := `"` + strings.Repeat("x", 99_998) + `"`
 	say(t, conn, "["+strings.Join(slices.Repeat([]string{record}, 5), ",")+"]", "OK")
-	list := sim.WaitMessages("logger", 3, 10*time.Second)
+	list := sim.WaitMessages("logger", 3, 30*time.Second)
 	for i, want := range []struct {
 		part    string
 		records int
@@ -37,7 +37,7 @@ func TestALargeDocumentGoesInPartsAndIsAcknowledgedOnce(t *testing.T) {
 		}
 	}
 	say(t, conn, `["`+strings.Repeat("x", 300_000)+`",1]`, "NO") // a record that is too large by itself
-	if m := sim.WaitMessages("logger", 5, 10*time.Second); m[3].Properties["part"] != "2/2" && m[4].Properties["part"] != "2/2" {
+	if m := sim.WaitMessages("logger", 5, 30*time.Second); m[3].Properties["part"] != "2/2" && m[4].Properties["part"] != "2/2" {
 		t.Errorf("what stood beside it is not there: %v, %v", m[3].Properties, m[4].Properties)
 	}
 }

@@ -44,7 +44,7 @@ func acknowledgedAfterTheHub(t *testing.T, p world.Programs, style string) {
 		t.Errorf("acknowledged after %v, the hub settled after %v", waited, held)
 	}
 
-	list := sim.WaitMessages(imei, 3, 10*time.Second)
+	list := sim.WaitMessages(imei, 3, 30*time.Second)
 	for i, m := range list {
 		if m.Output != "telemetry" || m.System["contentType"] != "application/json" {
 			t.Errorf("message %d: output %q, content type %q", i, m.Output, m.System["contentType"])
@@ -130,7 +130,7 @@ func TestSigtermAcknowledgesWhatWasTakenAndEndsInTime(t *testing.T) {
 	if n := d.acknowledged(time.Second); n != 2 {
 		t.Errorf("acknowledged %d, sent 2", n)
 	}
-	sim.WaitMessages(imei, 2, time.Second)
+	sim.WaitMessages(imei, 2, 10*time.Second)
 }
 
 func TestTheGatewayServesAndKeepsWhileTheHubIsAwayAndItIsKilledItself(t *testing.T) {
