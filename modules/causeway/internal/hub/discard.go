@@ -49,7 +49,7 @@ func (l *Leaves) claim(device string) (Store, error) {
 		return nil, ErrLeafBusy
 	}
 	if f := l.leaves[device]; f != nil {
-		if f.up.Load() || !f.uplink.kept() {
+		if f.up.Load() || !f.uplink.retire() {
 			return nil, ErrLeafBusy
 		}
 		l.forget(f)

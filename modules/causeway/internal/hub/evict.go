@@ -27,7 +27,7 @@ func (l *Leaves) evict() bool {
 		return false
 	}
 	for _, f := range l.leaves { // any: which of them the order of a map leaves to chance
-		if f.expendable(now, min(unmet, l.limits.Idle)) {
+		if f.expendable(now, min(unmet, l.limits.Idle)) && f.uplink.retire() {
 			l.forget(f)
 			return true
 		}
@@ -49,10 +49,9 @@ func (l *Leaves) found(room func() bool) bool {
 	return room()
 }
 
-// expendable tells whether the hub refuses the device, while nobody has seen it for some time
-// and all it has said is on disk.
+// expendable tells whether the hub refuses the device, while nobody has seen it for some time.
 func (f *leaf) expendable(now time.Time, away time.Duration) bool {
-	if f.up.Load() || now.Sub(time.Unix(0, f.met.Load())) < away || !f.uplink.kept() {
+	if f.up.Load() || now.Sub(time.Unix(0, f.met.Load())) < away {
 		return false
 	}
 	f.mu.Lock()
@@ -60,8 +59,8 @@ func (f *leaf) expendable(now time.Time, away time.Duration) bool {
 	return f.state == LeafRefused
 }
 
-// forget drops a leaf: whoever serves it ends, and its next message makes it anew. It is called
-// with mu held.
+// forget drops a leaf whose uplink was retired: whoever serves it ends, and its next message
+// makes it anew. It is called with mu held.
 func (l *Leaves) forget(f *leaf) {
 	if s := f.seat; s != nil {
 		if delete(s.members, f); len(s.members) == 0 {

@@ -98,6 +98,27 @@ func TestOneThatIsGivenUpIsServedNoMore(t *testing.T) {
 	})
 }
 
+// A message that finds its device given up at that moment makes it known anew.
+func TestAMessageIsNotLostToADeviceThatIsJustGivenUp(t *testing.T) {
+	f := newField(t, wide, nil)
+	f.admit(t, 1)
+	first, tries := f.leaves["d000"], 0
+	err := f.hand([]message.Message{of("d000", 10)}, &settlements{}, func(u *Uplink, run []message.Message) error {
+		if tries++; tries == 1 {
+			f.mu.Lock()
+			if !u.retire() {
+				t.Error("it holds something")
+			}
+			f.forget(first)
+			f.mu.Unlock()
+		}
+		return u.TrySend(run, &settlements{})
+	})
+	if again := f.leaves["d000"]; err != nil || tries != 2 || again == nil || again == first || again.uplink.Stats().Messages != 1 {
+		t.Errorf("tried %d times, the device is known: %v, %v", tries, again != nil, err)
+	}
+}
+
 // What the receipts of a device that is not attached any more are told, once for each outcome.
 func TestReceiptsHearThatTheHubDoesNotTakeTheirMessages(t *testing.T) {
 	u := NewUplink(UplinkOptions{Leaf: true})

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -44,7 +45,11 @@ func (l *Leaves) hand(outcome []message.Message, r message.Receipt, send func(*U
 			continue
 		}
 		leaf.come()
-		if err = send(leaf.uplink, run); err != nil && from == 0 {
+		err = send(leaf.uplink, run)
+		switch {
+		case errors.Is(err, message.ErrClosed) && leaf.life.Err() != nil: // it was given up at that moment
+			continue
+		case err != nil && from == 0:
 			return err
 		}
 		for range len(run) {

@@ -121,7 +121,7 @@ func (s *shard) begin() bool {
 // drop forgets a leaf that has nothing to send; its next message makes it anew. It is false when
 // the leaf has come back meanwhile. It is called with all.mu held.
 func (s *shard) drop(f *leaf) bool {
-	if !f.uplink.idle() || f.idleSince().Add(s.all.limits.Idle).After(time.Now()) {
+	if !f.uplink.idle() || f.idleSince().Add(s.all.limits.Idle).After(time.Now()) || !f.uplink.retire() {
 		f.released = false
 		return false
 	}

@@ -120,11 +120,16 @@ func (u *Uplink) Store() Store {
 	return u.disk.store
 }
 
-// kept tells that all that is held is on disk, and nothing is on its way.
-func (u *Uplink) kept() bool {
+// retire refuses further messages, if all that is held is on disk and nothing is on its way;
+// otherwise it is false. So none comes in between, before Close.
+func (u *Uplink) retire() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.count == 0 && len(u.flying) == 0
+	if u.count > 0 || len(u.flying) > 0 {
+		return false
+	}
+	u.closed = true
+	return true
 }
 
 // WriteAlways changes SpillOptions.Always.
