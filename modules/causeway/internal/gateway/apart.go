@@ -36,7 +36,7 @@ func (a apart) Send(ctx context.Context, outcome []message.Message, r message.Re
 			return a.share.Send(ctx, outcome, r)
 		}
 		wait, cancel := context.WithTimeout(ctx, attachedLook)
-		err := a.share.aside.Send(wait, outcome, r)
+		err := a.share.aside.send(ctx, wait, outcome, r)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return err

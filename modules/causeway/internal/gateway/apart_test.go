@@ -91,6 +91,29 @@ func TestWhatIsHeldGoesAsideWithItsDevice(t *testing.T) {
 	}
 }
 
+// slowUplink takes an outcome after a minute, unless its context ends before.
+type slowUplink struct{ keptUplink }
+
+func (u *slowUplink) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
+	select {
+	case <-time.After(time.Minute):
+		return u.TrySend(outcome, r)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Of an outcome of several devices a part may be taken, so that the rest must not be given up.
+func TestAnOutcomeThatHasItsRoomIsNotGivenUpWhileItWaitsForItsDevices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShare(&slowUplink{}, 2*messageRoom, func() {})
+		a, began := newApart(s, func() {}, func(string) bool { return false }), time.Now()
+		if err := a.Send(t.Context(), from("gone"), &settlements{}); err != nil || time.Since(began) != time.Minute {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+	})
+}
+
 func TestOneThatIsTakenMeanwhileWaitsForTheOthersNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, a := newTwoWorlds()

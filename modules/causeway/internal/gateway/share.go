@@ -80,9 +80,15 @@ func (s *share) slice() int { return min(sliceMost, int(s.limit.Load())/sliceOf)
 
 // Send implements session.Uplink.
 func (s *share) Send(ctx context.Context, outcome []message.Message, r message.Receipt) error {
+	return s.send(ctx, ctx, outcome, r)
+}
+
+// send is Send that waits for room until another context ends. What has room waits for the next
+// uplink as long as ctx: parts of it may be taken already.
+func (s *share) send(ctx, room context.Context, outcome []message.Message, r message.Receipt) error {
 	n := weigh(outcome)
 	if w := s.enter(n, true); w != nil {
-		if err := s.await(ctx, w); err != nil {
+		if err := s.await(room, w); err != nil {
 			return err
 		}
 	}
