@@ -45,15 +45,15 @@ build: ## compile the gateway, the simulator and the fleet into ./bin
 .PHONY: test
 test: ## everything that has to hold: unit, e2e, chaos and law tests with the race detector, and lint
 	@$(MAKE) unit
-	@$(MAKE) -j2 --output-sync=target race-e2e static
-	@$(MAKE) race-chaos
+	@$(MAKE) race-e2e
+	@$(MAKE) -j2 --output-sync=target race-chaos static
 
 .PHONY: unit
 unit: ## unit tests, shuffled, with the race detector
 	go test -race -shuffle=on -timeout 300s $$(go list $(PATTERNS) | grep -v -e /tests/e2e -e /tests/chaos -e /tests/law)
 
-# The end-to-end cases use the machine's time, so they run after the unit tests; most of it they wait, so that eight at
-# a time, and what reads the source only, do not hinder one another.
+# The end-to-end cases use the machine's time, so they run on their own, after the rest; most of it they wait, so
+# that eight at a time do not hinder one another. The chaos run keeps to its schedule beside what reads the source only.
 .PHONY: race-e2e
 race-e2e:
 	go test -race -shuffle=on -parallel 8 -timeout 300s ./tests/e2e/...
